@@ -1,0 +1,18 @@
+//! AWS behind the ports of `provisioning`: the only crate that names an AWS SDK.
+//!
+//! One [`AwsWorld`] serves a function for its whole life. A client is built when the first call
+//! needs it: a request pays for no service it does not use. Endpoints follow from partition and
+//! Region alone and certificates are checked against roots compiled in, so nothing in the
+//! environment can send a secret elsewhere. The SDK's own logs are never switched on: at its
+//! finest level it prints request bodies.
+
+mod audit;
+mod failure;
+mod kms;
+mod parameter_store;
+mod secrets_manager;
+mod session;
+mod stacks;
+
+pub use audit::JsonLines;
+pub use session::{AwsWorld, Credentials, KeyArnError, Settings, SigningKeyArn};

@@ -1,0 +1,112 @@
+//! Secrets Manager: secrets are created, described, scheduled, restored and removed, never read.
+
+use aws_sdk_secretsmanager::types::Tag;
+use provisioning::authority::Permit;
+use provisioning::names::SecretName;
+use provisioning::ports::{NewSecret, PortError, SecretFacts, SecretStore, StoredSecret};
+
+use crate::failure::{code, failure};
+use crate::session::AwsWorld;
+
+/// The answer to a call on a secret that is not there.
+const NOT_FOUND: &str = "ResourceNotFoundException";
+/// The answer to a creation under a name in use.
+const EXISTS: &str = "ResourceExistsException";
+/// The answer to a call on a secret that is scheduled for deletion, among other things.
+const INVALID_REQUEST: &str = "InvalidRequestException";
+
+impl SecretStore for AwsWorld {
+    async fn create_secret(&self, _: &Permit, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
+        const CALL: &str = "CreateSecret";
+        let name = secret.name.as_str();
+        let tags = secret.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let created = self
+            .secrets()
+            .create_secret()
+            .name(name)
+            .client_request_token(secret.token)
+            .description(secret.description)
+            .kms_key_id(secret.key.as_str())
+            .set_tags(Some(tags))
+            // EXPOSE: to the store, over TLS.
+            .secret_string(secret.value.expose())
+            .send()
+            .await;
+        match created {
+            Ok(created) => Ok(StoredSecret {
+                arn: created.arn.unwrap_or_default(),
+                version_id: created.version_id.unwrap_or_default(),
+            }),
+            Err(error) => match code(&error) {
+                Some(EXISTS) => Err(PortError::Exists { what: format!("secret {name}") }),
+                // A name in its recovery window is answered so, but so are other faults.
+                Some(INVALID_REQUEST) if self.describe(name).await?.is_some() => {
+                    Err(PortError::Exists { what: format!("secret {name}") })
+                }
+                _ => Err(failure(CALL, name, &error)),
+            },
+        }
+    }
+
+    async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
+        self.describe(name.as_str()).await
+    }
+
+    async fn restore_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+        match self.secrets().restore_secret().secret_id(arn).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if code(&error) == Some(NOT_FOUND) => {
+                Err(PortError::NotFound { what: format!("secret {arn}") })
+            }
+            Err(error) => Err(failure("RestoreSecret", arn, &error)),
+        }
+    }
+
+    async fn schedule_secret(&self, _: &Permit, arn: &str, days: u8) -> Result<(), PortError> {
+        let call = self.secrets().delete_secret().secret_id(arn).recovery_window_in_days(days.into());
+        self.delete(call, arn).await
+    }
+
+    async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+        let call = self.secrets().delete_secret().secret_id(arn).force_delete_without_recovery(true);
+        self.delete(call, arn).await
+    }
+}
+
+impl AwsWorld {
+    async fn describe(&self, id: &str) -> Result<Option<SecretFacts>, PortError> {
+        let described = match self.secrets().describe_secret().secret_id(id).send().await {
+            Ok(described) => described,
+            Err(error) if code(&error) == Some(NOT_FOUND) => return Ok(None),
+            Err(error) => return Err(failure("DescribeSecret", id, &error)),
+        };
+        let tags = described.tags.unwrap_or_default();
+        Ok(Some(SecretFacts {
+            arn: described.arn.unwrap_or_default(),
+            tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
+            key: described.kms_key_id,
+            scheduled_for_deletion: described.deleted_date.is_some(),
+            was_retrieved: described.last_accessed_date.is_some(),
+        }))
+    }
+
+    async fn delete(
+        &self,
+        call: aws_sdk_secretsmanager::operation::delete_secret::builders::DeleteSecretFluentBuilder,
+        arn: &str,
+    ) -> Result<(), PortError> {
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match code(&error) {
+                Some(NOT_FOUND) => Ok(()),
+                // Scheduled already is what was asked for.
+                Some(INVALID_REQUEST)
+                    if self.describe(arn).await?.is_none_or(|facts| facts.scheduled_for_deletion) =>
+                {
+                    Ok(())
+                }
+                _ => Err(failure("DeleteSecret", arn, &error)),
+            },
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The connection to AWS: credentials, Region, TLS, retries.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aws_sdk_kms::config::BehaviorVersion;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::audit::JsonLines;
+
+/// Attempts for one call, the first included. Throttling at the documented rates of Parameter
+/// Store is the normal case for a larger cluster; the SDK backs off between attempts.
+const ATTEMPTS: u32 = 8;
+/// How long one attempt may take to connect.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long one attempt may take in all.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The credentials that Lambda hands to a function.
+pub type Credentials = aws_credential_types::Credentials;
+
+/// What an [`AwsWorld`] needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// The Region of the function.
+    pub region: String,
+    /// The function's own credentials.
+    pub credentials: Credentials,
+    /// The key that signs records.
+    pub signing_key: SigningKeyArn,
+    /// Where every service answers; for local emulators only.
+    #[cfg(feature = "local")]
+    pub endpoint: Option<String>,
+}
+
+/// The full ARN of the key that signs records. It tells partition, Region and account as well.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SigningKeyArn {
+    text: String,
+    /// `<partition>:ssm:<region>:<account>` of documents beside the key.
+    documents: String,
+}
+
+/// A text is not the ARN of a KMS key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyArnError;
+
+impl std::str::FromStr for SigningKeyArn {
+    type Err = KeyArnError;
+
+    fn from_str(text: &str) -> Result<Self, KeyArnError> {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        match parts.as_slice() {
+            ["arn", partition, "kms", region, account, key] if key.starts_with("key/") => Ok(Self {
+                text: text.to_owned(),
+                documents: format!("arn:{partition}:ssm:{region}:{account}"),
+            }),
+            _ => Err(KeyArnError),
+        }
+    }
+}
+
+impl SigningKeyArn {
+    /// The ARN as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The ARN of a parameter in the same account and Region.
+    pub(crate) fn parameter_arn(&self, name: &str) -> String {
+        format!("{}:parameter{name}", self.documents)
+    }
+}
+
+/// AWS, as one function sees it.
+#[derive(Debug)]
+pub struct AwsWorld {
+    config: SdkConfig,
+    signing_key: SigningKeyArn,
+    pub(crate) log: JsonLines,
+    kms: OnceLock<aws_sdk_kms::Client>,
+    secrets: OnceLock<aws_sdk_secretsmanager::Client>,
+    parameters: OnceLock<aws_sdk_ssm::Client>,
+    stacks: OnceLock<aws_sdk_cloudformation::Client>,
+}
+
+impl AwsWorld {
+    /// Makes the connection's settings; opens nothing and builds no client.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let builder = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(settings.region))
+            .credentials_provider(SharedCredentialsProvider::new(settings.credentials))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .build(),
+            );
+        #[cfg(feature = "local")]
+        let builder = match settings.endpoint {
+            Some(endpoint) => builder.endpoint_url(endpoint).http_client(
+                aws_smithy_http_client::Builder::new().build_http(),
+            ),
+            None => builder.http_client(https_client()),
+        };
+        #[cfg(not(feature = "local"))]
+        let builder = builder.http_client(https_client());
+        Self {
+            config: builder.build(),
+            signing_key: settings.signing_key,
+            log: JsonLines,
+            kms: OnceLock::new(),
+            secrets: OnceLock::new(),
+            parameters: OnceLock::new(),
+            stacks: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn signing_key(&self) -> &SigningKeyArn {
+        &self.signing_key
+    }
+
+    pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
+        self.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.config))
+    }
+
+    pub(crate) fn secrets(&self) -> &aws_sdk_secretsmanager::Client {
+        self.secrets.get_or_init(|| aws_sdk_secretsmanager::Client::new(&self.config))
+    }
+
+    pub(crate) fn parameters(&self) -> &aws_sdk_ssm::Client {
+        self.parameters.get_or_init(|| aws_sdk_ssm::Client::new(&self.config))
+    }
+
+    pub(crate) fn stacks(&self) -> &aws_sdk_cloudformation::Client {
+        self.stacks.get_or_init(|| aws_sdk_cloudformation::Client::new(&self.config))
+    }
+}
+
+/// An HTTPS client that trusts Mozilla's roots as compiled in, and neither the system's store nor
+/// a file that an environment variable names. It takes no proxy.
+fn https_client() -> SharedHttpClient {
+    let mut roots = TrustStore::empty();
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        roots.add_pem_certificate(pem(root));
+    }
+    let mut context = TlsContext::builder();
+    context = context.with_trust_store(roots);
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+    match context.build() {
+        Ok(context) => builder.tls_context(context).build_https(),
+        // Unreachable with an in-memory trust store; without a context of ours nothing is trusted
+        // that we did not choose.
+        Err(_) => builder.tls_context(TlsContext::default()).build_https(),
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let body = STANDARD.encode(der);
+    let mut text = String::with_capacity(body.len() + 64);
+    text.push_str("-----BEGIN CERTIFICATE-----\n");
+    text.push_str(&body);
+    text.push_str("\n-----END CERTIFICATE-----\n");
+    text
+}

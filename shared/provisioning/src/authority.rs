@@ -1,0 +1,107 @@
+//! Whether an event may act: only on CloudFormation's word.
+//!
+//! An event is a text that anyone with the right to invoke the function can write. It counts only
+//! if its stack is one the template pinned and CloudFormation shows that very operation in
+//! progress. A [`Permit`] is the proof that both were asked, and writing needs one. An operation
+//! asks twice, before its first write and before it publishes, so that a Create that arrives after
+//! its Delete makes nothing.
+
+use std::collections::BTreeSet;
+
+use crate::error::ProvisionError;
+use crate::operation::{Operation, OperationKind};
+use crate::ports::{PortError, ResourceState, StackState};
+
+/// The stacks whose events count, by their ids (full ARNs).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PinnedStacks(BTreeSet<String>);
+
+impl PinnedStacks {
+    /// Reads a comma-separated list of stack ids, as the template writes it.
+    #[must_use]
+    pub fn from_list(list: &str) -> Self {
+        Self(list.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// Whether events of this stack count.
+    #[must_use]
+    pub fn contains(&self, stack_id: &str) -> bool {
+        self.0.contains(stack_id)
+    }
+}
+
+/// The proof that CloudFormation was asked and that the operation is in progress.
+#[derive(Debug)]
+pub struct Permit(());
+
+impl Permit {
+    /// A permit without a question, for tests of what needs one.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self(())
+    }
+}
+
+/// Asks CloudFormation whether `operation` is in progress, and gives the permit to write.
+///
+/// # Errors
+///
+/// [`ProvisionError::NotPinned`] without a call, [`ProvisionError::NotInProgress`] when
+/// CloudFormation shows something else, [`ProvisionError::Port`] when it could not be asked.
+pub(crate) async fn permit(
+    state: &impl StackState,
+    pinned: &PinnedStacks,
+    operation: &Operation,
+) -> Result<Permit, ProvisionError> {
+    let stack_id = &operation.owner.stack_id;
+    if !pinned.contains(stack_id) {
+        return Err(ProvisionError::NotPinned);
+    }
+    let resource = state.resource_state(stack_id, &operation.owner.logical_id).await?;
+    let shown = match operation.kind {
+        OperationKind::Create => status_is(resource.as_ref(), "CREATE_IN_PROGRESS"),
+        OperationKind::Update => status_is(resource.as_ref(), "UPDATE_IN_PROGRESS"),
+        OperationKind::Delete => is_being_deleted(state, operation, resource.as_ref()).await?,
+    };
+    if shown {
+        Ok(Permit(()))
+    } else {
+        Err(ProvisionError::NotInProgress(
+            resource.map_or_else(|| "no such resource".into(), |state| state.status),
+        ))
+    }
+}
+
+fn status_is(resource: Option<&ResourceState>, status: &str) -> bool {
+    resource.is_some_and(|resource| resource.status == status)
+}
+
+/// A Delete is either of the resource as it stands, which then says so itself, or the clean-up of
+/// a physical resource that a replacement left behind. In that case the stack is in a clean-up or
+/// a rollback, and the resource's present id is another one.
+async fn is_being_deleted(
+    state: &impl StackState,
+    operation: &Operation,
+    resource: Option<&ResourceState>,
+) -> Result<bool, PortError> {
+    if status_is(resource, "DELETE_IN_PROGRESS") {
+        return Ok(true);
+    }
+    let is_the_present_one = resource
+        .and_then(|resource| resource.physical_id.as_deref())
+        .is_some_and(|id| id == operation.delivered_id);
+    if is_the_present_one {
+        return Ok(false);
+    }
+    let status = state.stack_status(&operation.owner.stack_id).await?;
+    Ok(matches!(
+        status.as_deref(),
+        Some(
+            "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+                | "UPDATE_ROLLBACK_IN_PROGRESS"
+                | "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS"
+                | "ROLLBACK_IN_PROGRESS"
+                | "DELETE_IN_PROGRESS"
+        )
+    ))
+}

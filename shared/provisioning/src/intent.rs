@@ -1,0 +1,76 @@
+//! What an operation is about to make, noted before it makes it.
+//!
+//! Names alone cannot be listed reliably (the store's listing lags behind by minutes), so an
+//! operation that died half way would leave things that no later one knows to look for. The note
+//! is signed like every document of ours, kept under a name of the owner's own, and is spent as
+//! soon as the roster index names the same generation. No I/O here.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Application, NodeIndex};
+use crate::ownership::Generation;
+use crate::roster::RosterIndex;
+use crate::signed::Document;
+
+/// The schema number of the note.
+const SCHEMA: u32 = 1;
+
+/// A note of what may exist although no roster lists it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Intent {
+    /// Every application that the operation, or an unfinished one before it, has keys for.
+    pub(crate) applications: BTreeSet<Application>,
+    /// The operation, first, and those before it that never reached their roster.
+    pub(crate) generations: Vec<Generation>,
+    /// Every node that the operation, or an unfinished one before it, has secrets for.
+    pub(crate) nodes: BTreeSet<NodeIndex>,
+    /// The physical id of the stack resource that the operation concerns.
+    pub(crate) owner: String,
+    /// The schema number of this document.
+    pub(crate) schema: u32,
+    /// The serial number of the roster index that the operation will write.
+    pub(crate) serial: u64,
+}
+
+impl Document for Intent {
+    const DOMAIN: &'static str = "keyboot.intent.v1";
+    const FIELD: &'static str = "intent";
+}
+
+impl Intent {
+    /// A note that `generation` is about to make things for these nodes and applications, and to
+    /// list them in the roster with this serial number.
+    #[must_use]
+    pub(crate) fn new(owner: String, generation: Generation, serial: u64) -> Self {
+        Self {
+            applications: BTreeSet::new(),
+            generations: vec![generation],
+            nodes: BTreeSet::new(),
+            owner,
+            schema: SCHEMA,
+            serial,
+        }
+    }
+
+    /// Whether the operation that wrote this note never reached its roster, given the roster that
+    /// stands now.
+    #[must_use]
+    pub(crate) fn is_open(&self, index: Option<&RosterIndex>) -> bool {
+        index.is_none_or(|index| index.serial < self.serial)
+    }
+
+    /// The operations that never reached a roster, as far as `current` may conclude it: every one
+    /// in an open note; in a note of its own that is spent, those whose remains it took over.
+    #[must_use]
+    pub(crate) fn never_listed(&self, index: Option<&RosterIndex>, current: &Generation) -> BTreeSet<Generation> {
+        let skipped = match self.generations.first() {
+            _ if self.is_open(index) => 0,
+            Some(first) if first == current => 1,
+            _ => return BTreeSet::new(),
+        };
+        self.generations.iter().skip(skipped).filter(|generation| *generation != current).cloned().collect()
+    }
+}

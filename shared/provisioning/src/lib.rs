@@ -1,0 +1,33 @@
+//! What keyboot decides: which keys a cluster has, who owns them, and what becomes of them.
+//!
+//! The crate turns what a stack declares into calls on [`ports`], and knows no service behind
+//! them. [`reconcile`] is Create and Update, [`remove`] is Delete. It makes keys, never reads one
+//! back, and changes nothing without a [`Permit`](authority::Permit).
+
+pub mod audit;
+pub mod authority;
+mod environment;
+mod error;
+mod intent;
+mod making;
+pub mod names;
+mod observing;
+mod operation;
+mod outcome;
+pub mod ownership;
+mod parallel;
+pub mod ports;
+pub mod properties;
+mod publishing;
+mod reconciling;
+pub mod record;
+mod retiring;
+pub mod roster;
+pub mod sealing;
+pub mod signed;
+
+pub use error::ProvisionError;
+pub use operation::{Operation, OperationKind};
+pub use outcome::{NodeOutcome, Outcome};
+pub use reconciling::reconcile;
+pub use retiring::remove;

@@ -1,0 +1,89 @@
+//! Making one secret's value: random, proven, and ready for its store.
+
+use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey, SharePassword};
+
+use crate::names::{ClusterName, Purpose, Slot};
+use crate::ports::{MadeP2pKey, MakeError, P2pKeyMaker, Sealer};
+use crate::properties::{ClusterSpec, KmsKeyArn};
+use crate::sealing::{EncryptionContext, Protection, SealedSecret, StoredValue};
+
+/// A value ready for its store, with its public half where it has one.
+#[derive(Debug)]
+pub(crate) struct MadeValue {
+    pub(crate) public: Option<String>,
+    pub(crate) value: StoredValue,
+}
+
+/// Makes P2P keys in this process, from the operating system's generator.
+#[derive(Debug)]
+pub(crate) struct InProcessMaker<'a, S> {
+    /// What seals the private half.
+    pub(crate) sealer: &'a S,
+    /// The cluster the keys are for.
+    pub(crate) cluster: &'a ClusterName,
+    /// The customer's key.
+    pub(crate) key: &'a KmsKeyArn,
+    /// How the private half is protected in its store.
+    pub(crate) protection: Protection,
+}
+
+impl<S: Sealer> P2pKeyMaker for InProcessMaker<'_, S> {
+    async fn make_p2p_key(&self, curve: Curve, slot: &Slot) -> Result<MadeP2pKey, MakeError> {
+        let key = P2pPrivateKey::make(curve)?;
+        let value = match self.protection {
+            Protection::Service => StoredValue::plain_p2p_key(&key),
+            Protection::Envelope => {
+                // EXPOSE: to the key that seals it; only the ciphertext goes on.
+                self.seal(slot, key.expose_pkcs8_der().as_slice()).await?
+            }
+        };
+        Ok(MadeP2pKey { public: key.public_key(), value })
+    }
+}
+
+impl<S: Sealer> InProcessMaker<'_, S> {
+    async fn seal(&self, slot: &Slot, plaintext: &[u8]) -> Result<StoredValue, MakeError> {
+        let context = EncryptionContext::of(self.cluster, slot);
+        let ciphertext = self.sealer.seal(self.key, &context, plaintext).await?;
+        let sealed = SealedSecret::new(&slot.purpose, &ciphertext, self.key.as_str(), context);
+        Ok(sealed.to_stored_value()?)
+    }
+
+    async fn make_share_password(&self, slot: &Slot) -> Result<StoredValue, MakeError> {
+        let password = SharePassword::make()?;
+        match self.protection {
+            Protection::Service => Ok(StoredValue::plain_share_password(&password)),
+            // EXPOSE: to the key that seals it; only the ciphertext goes on.
+            Protection::Envelope => self.seal(slot, password.expose().as_bytes()).await,
+        }
+    }
+}
+
+/// Makes the value of `slot`.
+pub(crate) async fn make_value(
+    sealer: &impl Sealer,
+    spec: &ClusterSpec,
+    slot: &Slot,
+) -> Result<MadeValue, MakeError> {
+    let maker = InProcessMaker {
+        sealer,
+        cluster: &spec.cluster,
+        key: &spec.kms_key,
+        protection: spec.protection,
+    };
+    let api_key = |kind| {
+        let key = ApiKey::make(kind)?;
+        Ok(MadeValue { public: Some(key.hash().to_string()), value: StoredValue::bare_api_key(&key) })
+    };
+    match &slot.purpose {
+        Purpose::P2pKey => {
+            let made = maker.make_p2p_key(spec.curve, slot).await?;
+            Ok(MadeValue { public: Some(made.public.to_spki_base64()), value: made.value })
+        }
+        Purpose::SharePassword => {
+            Ok(MadeValue { public: None, value: maker.make_share_password(slot).await? })
+        }
+        Purpose::ApiKey(_) => api_key(ApiKeyKind::Application),
+        Purpose::ManagementKey => api_key(ApiKeyKind::Management),
+    }
+}

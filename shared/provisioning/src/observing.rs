@@ -1,0 +1,237 @@
+//! What is there before an operation decides anything: documents, and what can be told of secrets.
+//!
+//! Nothing is listed, since the stores' listings lag behind by minutes: every name that may exist
+//! is asked for by itself. Names come from the event, the roster, the records and the note of an
+//! unfinished operation; who owns what they name is told by tags alone. Nothing here writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::intent::Intent;
+use crate::names::{Application, ClusterName, NodeIndex, ParameterName, Purpose, Slot};
+use crate::ownership::{OWNER_TAG, Owner};
+use crate::parallel::{both, each};
+use crate::ports::{PortError, Publisher, RecordSigner, SecretFacts, SecretStore, World};
+use crate::record::NodeRecord;
+use crate::roster::{RosterEntry, RosterIndex};
+use crate::signed::{self, DocumentError, PinnedKeys};
+
+/// The most names that one read asks for (Systems Manager API Reference, `GetParameters`).
+const NAMES_A_READ: usize = 10;
+
+/// The roster index that stands under a cluster's name.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// There is none.
+    None,
+    /// It is this owner's: the cluster is in service.
+    Ours(RosterIndex),
+    /// It is another owner's, by our own signature.
+    Foreign(RosterIndex),
+    /// It cannot be checked with our key.
+    Unreadable(DocumentError),
+}
+
+/// What stands in a secret's place.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// A secret of this owner.
+    Ours(SecretFacts),
+    /// A secret of somebody else, as far as its tags tell.
+    Foreign(String),
+}
+
+/// A node's record as it is stored, and what checking it gave.
+#[derive(Debug)]
+pub(crate) struct StoredRecord {
+    pub(crate) text: String,
+    pub(crate) checked: Result<NodeRecord, DocumentError>,
+}
+
+/// What is there.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) keys: PinnedKeys,
+    pub(crate) standing: Standing,
+    pub(crate) intent: Option<Intent>,
+    pub(crate) index_text: Option<String>,
+    pub(crate) pages: Vec<String>,
+    pub(crate) entries: Vec<RosterEntry>,
+    pub(crate) records: BTreeMap<NodeIndex, StoredRecord>,
+    pub(crate) environments: BTreeMap<NodeIndex, String>,
+    pub(crate) secrets: BTreeMap<Slot, Place>,
+}
+
+/// The nodes and applications that may have something stored.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Candidates {
+    pub(crate) nodes: BTreeSet<NodeIndex>,
+    pub(crate) applications: BTreeSet<Application>,
+}
+
+impl Observed {
+    /// The index, where it is ours.
+    pub(crate) fn index(&self) -> Option<&RosterIndex> {
+        match &self.standing {
+            Standing::Ours(index) => Some(index),
+            _ => None,
+        }
+    }
+
+    /// The secrets of this owner.
+    pub(crate) fn ours(&self) -> impl Iterator<Item = (&Slot, &SecretFacts)> {
+        self.secrets.iter().filter_map(|(slot, place)| match place {
+            Place::Ours(facts) => Some((slot, facts)),
+            Place::Foreign(_) => None,
+        })
+    }
+
+    /// Whether the roster lists the node.
+    pub(crate) fn lists(&self, index: NodeIndex) -> bool {
+        self.entries.iter().any(|entry| entry.index == index)
+    }
+
+    /// The node's record, where it checks out.
+    pub(crate) fn record(&self, index: NodeIndex) -> Option<&NodeRecord> {
+        self.records.get(&index).and_then(|record| record.checked.as_ref().ok())
+    }
+}
+
+/// Looks at everything that may exist for `owner`, in a fixed number of rounds.
+pub(crate) async fn observe(
+    world: &impl World,
+    owner: &Owner,
+    mut candidates: Candidates,
+) -> Result<Observed, PortError> {
+    let cluster = owner.id.cluster();
+    let first = [cluster.roster_index_parameter(), cluster.intent_parameter(owner.id.digest())];
+    let (spki, documents) = both(world.verifying_key(), world.read_documents(&first)).await?;
+    let keys = pin(world, &spki)?;
+    let [index, intent] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
+    let standing = standing(index, &keys, owner);
+    // A note that does not check out is no note: it could name things for removal.
+    let intent = intent
+        .and_then(|text| signed::verify::<Intent>(text, &keys).ok())
+        .filter(|intent| intent.owner == owner.id.as_str());
+    let index_text = index.map(str::to_owned);
+    let (standing, pages, entries) = read_roster(world, cluster, standing).await?;
+
+    candidates.nodes.extend(entries.iter().map(|entry| entry.index));
+    if let Some(intent) = &intent {
+        candidates.nodes.extend(&intent.nodes);
+        candidates.applications.extend(intent.applications.iter().cloned());
+    }
+    let (documents, mut secrets) = both(
+        read_node_documents(world, cluster, &candidates.nodes),
+        describe_all(world, owner, slots(&candidates.nodes, &candidates.applications)),
+    )
+    .await?;
+    let (mut records, mut environments) = (BTreeMap::new(), BTreeMap::new());
+    for (&index, [record, environment]) in candidates.nodes.iter().zip(documents) {
+        records.extend(record.map(|text: String| {
+            let checked = NodeRecord::verify(&text, &keys, cluster, index, 0);
+            (index, StoredRecord { text, checked })
+        }));
+        environments.extend(environment.map(|text| (index, text)));
+    }
+    // Applications that only a record still knows of.
+    let known_late = records.iter().filter_map(|(index, record)| Some((index, record.checked.as_ref().ok()?)));
+    let late: Vec<Slot> = known_late
+        .flat_map(|(&index, record)| {
+            record.api_keys.keys().map(move |application| (index, application))
+        })
+        .filter(|(_, application)| !candidates.applications.contains(*application))
+        .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) })
+        .collect();
+    secrets.extend(describe_all(world, owner, late).await?);
+    Ok(Observed { keys, standing, intent, index_text, pages, entries, records, environments, secrets })
+}
+
+/// Trusts the one key that this function signs with.
+fn pin(world: &impl RecordSigner, spki: &[u8]) -> Result<PinnedKeys, PortError> {
+    PinnedKeys::default().pin(world.signer(), spki).map_err(|_| PortError::Refused {
+        what: format!("using the signing key {}", world.signer()),
+        code: "it is not an ECC_NIST_P256 key".into(),
+    })
+}
+
+fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -> Standing {
+    let Some(stored) = stored else { return Standing::None };
+    match RosterIndex::verify(stored, keys, owner.id.cluster()) {
+        Ok(index) if index.owner == owner.id.as_str() => Standing::Ours(index),
+        Ok(index) => Standing::Foreign(index),
+        Err(error) => Standing::Unreadable(error),
+    }
+}
+
+async fn read_roster(
+    world: &impl Publisher,
+    cluster: &ClusterName,
+    standing: Standing,
+) -> Result<(Standing, Vec<String>, Vec<RosterEntry>), PortError> {
+    let Standing::Ours(index) = standing else { return Ok((standing, Vec::new(), Vec::new())) };
+    let names: Vec<_> =
+        (0..index.pages).map(|page| cluster.roster_page_parameter(index.serial, page)).collect();
+    let pages: Vec<String> = read_all(world, &names).await?.into_iter().flatten().collect();
+    Ok(match index.entries(&pages) {
+        Ok(entries) => (Standing::Ours(index), pages, entries),
+        Err(error) => (Standing::Unreadable(error), pages, Vec::new()),
+    })
+}
+
+/// The record and the environment of each node, in the order of the nodes.
+async fn read_node_documents(
+    world: &impl Publisher,
+    cluster: &ClusterName,
+    nodes: &BTreeSet<NodeIndex>,
+) -> Result<Vec<[Option<String>; 2]>, PortError> {
+    let names: Vec<_> = nodes
+        .iter()
+        .flat_map(|&index| [cluster.record_parameter(index), cluster.environment_parameter(index)])
+        .collect();
+    let mut texts = read_all(world, &names).await?.into_iter();
+    Ok(nodes.iter().map(|_| [texts.next().flatten(), texts.next().flatten()]).collect())
+}
+
+async fn read_all(world: &impl Publisher, names: &[ParameterName]) -> Result<Vec<Option<String>>, PortError> {
+    let read = each(names.chunks(NAMES_A_READ), |names| world.read_documents(names)).await?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+/// Every secret that these nodes may have.
+fn slots(nodes: &BTreeSet<NodeIndex>, applications: &BTreeSet<Application>) -> Vec<Slot> {
+    let mut purposes = vec![Purpose::P2pKey, Purpose::SharePassword, Purpose::ManagementKey];
+    purposes.extend(applications.iter().cloned().map(Purpose::ApiKey));
+    nodes
+        .iter()
+        .flat_map(|&index| purposes.iter().map(move |purpose| Slot { index, purpose: purpose.clone() }))
+        .collect()
+}
+
+async fn describe_all(
+    world: &impl SecretStore,
+    owner: &Owner,
+    slots: Vec<Slot>,
+) -> Result<BTreeMap<Slot, Place>, PortError> {
+    let described = each(slots, async |slot: Slot| {
+        let name = owner.id.cluster().secret_name(slot.index, &slot.purpose);
+        let facts = world.describe_secret(&name).await?;
+        Ok::<_, PortError>(facts.map(|facts| (slot, place(owner, facts))))
+    })
+    .await?;
+    Ok(described.into_iter().flatten().collect())
+}
+
+/// Whose secret this is, by its tags.
+pub(crate) fn place(owner: &Owner, facts: SecretFacts) -> Place {
+    if owner.owns(&facts.tags) {
+        Place::Ours(facts)
+    } else {
+        let id = facts.tags.get(OWNER_TAG).map(|id| printable(id));
+        Place::Foreign(id.unwrap_or_else(|| "somebody who is not a keyboot resource".into()))
+    }
+}
+
+/// A tag's value as far as it may stand in a message.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_graphic()).take(200).collect()
+}

@@ -1,0 +1,556 @@
+//! The properties of `Custom::NodeKeys`: which there are, what each may be, and how they are read.
+//!
+//! CloudFormation hands every scalar over as a string, so they are parsed as strings. A property
+//! that is unknown, wrong or missing is a [`PropertyFault`] that names it, what is wrong with it
+//! and what is allowed; it never repeats the value, which may be a secret in the wrong place. The
+//! [`PROPERTIES`] list is the one source: the parser reads by it, the reference is compared with
+//! it, and a table test walks over it. No I/O here.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use key_material::Curve;
+use serde_json::{Map, Value};
+
+use crate::names::{
+    Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace,
+    NodeIndex, Purpose, Slot,
+};
+use crate::sealing::Protection;
+
+/// One property, as its reference describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct PropertyRule {
+    /// Its name, in the exact case.
+    pub name: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it is when it is not there; empty where it is required or has none.
+    pub default: &'static str,
+    /// What is allowed, as a phrase that follows "must be".
+    pub allowed: &'static str,
+}
+
+const fn rule(name: &'static str, default: &'static str, allowed: &'static str) -> PropertyRule {
+    PropertyRule { name, required: false, default, allowed }
+}
+
+const fn required(name: &'static str, allowed: &'static str) -> PropertyRule {
+    PropertyRule { name, required: true, default: "", allowed }
+}
+
+const BOOLEAN: &str = "true or false";
+const PRINCIPALS_MAP: &str = "a map of names to lists of full role ARNs or 12-digit account ids, without * ? or $";
+const PRINCIPALS_LIST: &str = "a list of full role ARNs or 12-digit account ids, without * ? or $";
+/// The most nodes of a cluster.
+const NODES_MAX: usize = 1000;
+/// The most applications of a cluster.
+const APPLICATIONS_MAX: usize = 16;
+
+/// Every property of `Custom::NodeKeys`, in the order of the reference.
+pub const PROPERTIES: &[PropertyRule] = &[
+    required("Cluster", CLUSTER_ALLOWED),
+    rule("Namespace", "keyboot", NAMESPACE_ALLOWED),
+    required("Nodes", "a list of 1 to 1000 distinct whole numbers from 0 to 99999 without leading zeros"),
+    required(
+        "KmsKeyArn",
+        "the full key ARN of a customer managed symmetric KMS key, arn:<partition>:kms:<region>:<account>:key/<id>",
+    ),
+    rule("P2pCurve", "P-256", "P-256, P-384 or secp256k1"),
+    rule("Applications", "default", "a list of 1 to 16 distinct ids, each 1 to 31 characters of a-z, 0-9 and -, starting with a letter, not ending in - and six characters"),
+    rule("ManagementKey", "true", BOOLEAN),
+    rule("ShareEncryptionPassword", "true", BOOLEAN),
+    rule("Store", "SecretsManager", "SecretsManager"),
+    rule("KeyOrigin", "Function", "Function"),
+    rule("Protection", "Envelope", "Envelope or Service"),
+    rule("ReaderPrincipals", "", PRINCIPALS_MAP),
+    rule("ClientPrincipals", "", PRINCIPALS_MAP),
+    rule("ManagementPrincipals", "", PRINCIPALS_LIST),
+    rule("AllowAccountReaders", "false", BOOLEAN),
+    rule("NodeDomain", "", "a DNS suffix of at most 200 characters: labels of a-z, 0-9 and -, joined by dots"),
+    rule("PeerRecordArns", "", "a list of at most 16 full parameter ARNs, arn:<partition>:ssm:<region>:<account>:parameter/<name>"),
+    rule("OnDelete", "Schedule", "Schedule or Retain"),
+    rule("RecoveryWindowDays", "30", "a whole number from 7 to 30"),
+    rule("ShareSecretOnDelete", "Retain", "Retain or Schedule"),
+    rule("Regenerate", "", "a token of 1 to 64 characters of A-Z, a-z, 0-9, . _ and -"),
+    rule("AdoptFrom", "", "the physical id of the old owner, keyboot/<namespace>/<cluster>/<16 hex digits>"),
+];
+
+/// Properties that are CloudFormation's own.
+const PROTOCOL_PROPERTIES: &[&str] = &["ServiceToken", "ServiceTimeout"];
+
+/// A property is missing, wrong or unknown.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("property {property} {fault}: it must be {allowed}")]
+pub struct PropertyFault {
+    /// The property.
+    pub property: String,
+    /// What is wrong.
+    pub fault: &'static str,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+/// The full ARN of a symmetric customer managed KMS key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KmsKeyArn(String);
+
+impl KmsKeyArn {
+    /// The ARN as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KmsKeyArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What happens to secrets that are no longer asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnDelete {
+    /// They go into a recovery window of this many days.
+    Schedule {
+        /// 7 to 30 days.
+        days: u8,
+    },
+    /// They stay.
+    Retain,
+}
+
+/// What happens when a resource or a part of it goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DeletionRules {
+    /// To everything but the share-encryption password.
+    pub others: OnDelete,
+    /// To the share-encryption password.
+    pub share_password: OnDelete,
+}
+
+impl DeletionRules {
+    /// The rule for one purpose.
+    #[must_use]
+    pub fn of(&self, purpose: &Purpose) -> OnDelete {
+        if *purpose == Purpose::SharePassword { self.share_password } else { self.others }
+    }
+}
+
+/// A cluster's keys as the stack asks for them: the parsed properties.
+#[derive(Clone, Debug)]
+pub struct ClusterSpec {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// Its nodes, ascending.
+    pub nodes: BTreeSet<NodeIndex>,
+    /// The customer's key.
+    pub kms_key: KmsKeyArn,
+    /// The curve of P2P keys.
+    pub curve: Curve,
+    /// The applications, in the order given: answers number them by it.
+    pub applications: Vec<Application>,
+    /// Whether each node has a management key.
+    pub management_key: bool,
+    /// Whether each node has a share-encryption password.
+    pub share_password: bool,
+    /// How node secrets are protected.
+    pub protection: Protection,
+    /// The DNS suffix of the nodes.
+    pub node_domain: Option<String>,
+    /// The records of nodes made elsewhere.
+    pub peer_record_arns: Vec<String>,
+    /// What happens to what is no longer asked for.
+    pub deletion: DeletionRules,
+}
+
+impl ClusterSpec {
+    /// Parses the properties of a Create or an Update.
+    ///
+    /// # Errors
+    ///
+    /// [`PropertyFault`] for the first property that is unknown, missing or wrong.
+    pub fn parse(properties: &Map<String, Value>) -> Result<Self, PropertyFault> {
+        let reader = Reader { properties };
+        reader.refuse_unknown()?;
+        let namespace: Namespace = reader.parsed("Namespace")?;
+        let cluster = ClusterName::new(&namespace, reader.text("Cluster")?.unwrap_or_default())
+            .map_err(|_| fault("Cluster", "is not a valid name"))?;
+        reader.check_principals()?;
+        reader.check_what_is_not_there_yet()?;
+        Ok(Self {
+            cluster,
+            nodes: reader.nodes()?,
+            kms_key: reader.kms_key()?,
+            curve: reader.parsed("P2pCurve")?,
+            applications: reader.applications()?,
+            management_key: reader.boolean("ManagementKey")?,
+            share_password: reader.boolean("ShareEncryptionPassword")?,
+            protection: match reader.choice("Protection", &["Envelope", "Service"])? {
+                "Service" => Protection::Service,
+                _ => Protection::Envelope,
+            },
+            node_domain: reader.node_domain()?,
+            peer_record_arns: reader.peer_record_arns()?,
+            deletion: reader.deletion_rules()?,
+        })
+    }
+
+    /// Every purpose that a node of this cluster has a secret for.
+    #[must_use]
+    pub fn purposes(&self) -> Vec<Purpose> {
+        let mut purposes = vec![Purpose::P2pKey];
+        purposes.extend(self.share_password.then_some(Purpose::SharePassword));
+        purposes.extend(self.management_key.then_some(Purpose::ManagementKey));
+        purposes.extend(self.applications.iter().cloned().map(Purpose::ApiKey));
+        purposes
+    }
+
+    /// Every secret of this cluster, node by node.
+    #[must_use]
+    pub fn slots(&self) -> BTreeSet<Slot> {
+        let purposes = self.purposes();
+        self.nodes
+            .iter()
+            .flat_map(|&index| purposes.iter().map(move |purpose| Slot { index, purpose: purpose.clone() }))
+            .collect()
+    }
+}
+
+/// What a Delete reads of the properties, as far as they can be read: a failed Create is followed
+/// by a Delete with the same bad values.
+#[derive(Clone, Debug)]
+pub struct LenientSpec {
+    /// The nodes that can be read.
+    pub nodes: BTreeSet<NodeIndex>,
+    /// The applications that can be read.
+    pub applications: BTreeSet<Application>,
+    /// The deletion rules; where unreadable, the default, which is to lose nothing.
+    pub deletion: DeletionRules,
+}
+
+impl LenientSpec {
+    /// Reads what can be read.
+    #[must_use]
+    pub fn read(properties: &Map<String, Value>) -> Self {
+        let reader = Reader { properties };
+        let texts = |name| match properties.get(name) {
+            Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let mut applications: BTreeSet<Application> =
+            texts("Applications").into_iter().filter_map(|text| text.parse().ok()).collect();
+        if !properties.contains_key("Applications") {
+            applications.extend(DEFAULT_APPLICATION.parse());
+        }
+        let careful = DeletionRules { others: OnDelete::Retain, share_password: OnDelete::Retain };
+        Self {
+            nodes: texts("Nodes").into_iter().filter_map(|text| text.parse().ok()).collect(),
+            applications,
+            deletion: reader.deletion_rules().unwrap_or(careful),
+        }
+    }
+}
+
+const DEFAULT_APPLICATION: &str = "default";
+
+fn rule_of(name: &str) -> Option<&'static PropertyRule> {
+    PROPERTIES.iter().find(|rule| rule.name == name)
+}
+
+fn fault(property: &str, fault: &'static str) -> PropertyFault {
+    PropertyFault {
+        property: property.to_owned(),
+        fault,
+        allowed: rule_of(property).map_or_else(String::new, |rule| rule.allowed.to_owned()),
+    }
+}
+
+struct Reader<'a> {
+    properties: &'a Map<String, Value>,
+}
+
+impl<'a> Reader<'a> {
+    fn refuse_unknown(&self) -> Result<(), PropertyFault> {
+        let known = |name: &str| rule_of(name).is_some() || PROTOCOL_PROPERTIES.contains(&name);
+        let Some(name) = self.properties.keys().find(|name| !known(name)) else {
+            return Ok(());
+        };
+        let printable: String =
+            name.chars().filter(|c| c.is_ascii_alphanumeric()).take(64).collect();
+        let names: Vec<_> = PROPERTIES.iter().map(|rule| rule.name).collect();
+        Err(PropertyFault {
+            property: printable,
+            fault: "is unknown (names are exact, upper and lower case count)",
+            allowed: format!("one of {}", names.join(", ")),
+        })
+    }
+
+    /// The text of a property; its default where it is absent, `None` where there is no default.
+    fn text(&self, name: &'static str) -> Result<Option<&'a str>, PropertyFault> {
+        match self.properties.get(name) {
+            Some(Value::String(text)) if text.is_empty() => Err(fault(name, "is empty")),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(fault(name, "is not a string")),
+            None => match rule_of(name) {
+                Some(rule) if rule.required => Err(fault(name, "is missing")),
+                Some(rule) if !rule.default.is_empty() => Ok(Some(rule.default)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    fn parsed<T: FromStr>(&self, name: &'static str) -> Result<T, PropertyFault> {
+        self.text(name)?.unwrap_or_default().parse().map_err(|_| fault(name, "is not a valid value"))
+    }
+
+    fn choice(&self, name: &'static str, choices: &[&'static str]) -> Result<&'static str, PropertyFault> {
+        let text = self.text(name)?.unwrap_or_default();
+        choices
+            .iter()
+            .copied()
+            .find(|choice| *choice == text)
+            .ok_or_else(|| fault(name, "is not one of the values"))
+    }
+
+    fn boolean(&self, name: &'static str) -> Result<bool, PropertyFault> {
+        Ok(self.choice(name, &["true", "false"])? == "true")
+    }
+
+    /// The strings of a list property; `None` where it is absent.
+    fn list(&self, name: &'static str) -> Result<Option<Vec<&'a str>>, PropertyFault> {
+        match self.properties.get(name) {
+            None => match rule_of(name) {
+                Some(rule) if rule.required => Err(fault(name, "is missing")),
+                _ => Ok(None),
+            },
+            Some(value) => strings(value).map(Some).ok_or_else(|| fault(name, "is not a list of strings")),
+        }
+    }
+
+    fn nodes(&self) -> Result<BTreeSet<NodeIndex>, PropertyFault> {
+        const NAME: &str = "Nodes";
+        let texts = self.list(NAME)?.unwrap_or_default();
+        if texts.is_empty() {
+            return Err(fault(NAME, "is empty"));
+        }
+        if texts.len() > NODES_MAX {
+            return Err(fault(NAME, "has too many entries"));
+        }
+        distinct(NAME, &texts).map(|nodes| nodes.into_iter().collect())
+    }
+
+    fn applications(&self) -> Result<Vec<Application>, PropertyFault> {
+        const NAME: &str = "Applications";
+        let texts = self.list(NAME)?.unwrap_or_else(|| vec![DEFAULT_APPLICATION]);
+        if texts.is_empty() {
+            return Err(fault(NAME, "is empty"));
+        }
+        if texts.len() > APPLICATIONS_MAX {
+            return Err(fault(NAME, "has too many entries"));
+        }
+        distinct(NAME, &texts)
+    }
+
+    fn kms_key(&self) -> Result<KmsKeyArn, PropertyFault> {
+        const NAME: &str = "KmsKeyArn";
+        let text = self.text(NAME)?.unwrap_or_default();
+        if text.contains(":alias/") || text.starts_with("alias/") {
+            return Err(fault(
+                NAME,
+                "is an alias, which can be pointed at another key later (and alias/aws/… is AWS's own key, \
+                 which no other account can ever read under)",
+            ));
+        }
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let well_formed = matches!(parts.as_slice(), [arn, partition, service, region, account, resource]
+            if *arn == "arn" && is_partition(partition) && *service == "kms" && is_region(region) && is_account(account)
+                && resource.strip_prefix("key/").is_some_and(is_key_id));
+        if well_formed {
+            Ok(KmsKeyArn(text.to_owned()))
+        } else {
+            Err(fault(NAME, "is not a key ARN"))
+        }
+    }
+
+    fn node_domain(&self) -> Result<Option<String>, PropertyFault> {
+        const NAME: &str = "NodeDomain";
+        let Some(text) = self.text(NAME)? else { return Ok(None) };
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        if text.len() <= 200 && text.split('.').all(is_label) {
+            Ok(Some(text.to_owned()))
+        } else {
+            Err(fault(NAME, "is not a DNS suffix"))
+        }
+    }
+
+    fn peer_record_arns(&self) -> Result<Vec<String>, PropertyFault> {
+        const NAME: &str = "PeerRecordArns";
+        let texts = self.list(NAME)?.unwrap_or_default();
+        if texts.len() > 16 {
+            return Err(fault(NAME, "has too many entries"));
+        }
+        let is_parameter_arn = |text: &&str| {
+            let parts: Vec<&str> = text.splitn(6, ':').collect();
+            matches!(parts.as_slice(), [arn, partition, service, region, account, resource]
+                if *arn == "arn" && is_partition(partition) && *service == "ssm" && is_region(region) && is_account(account)
+                    && resource.len() <= 200
+                    && resource.strip_prefix("parameter/").is_some_and(|name| {
+                        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+                    }))
+        };
+        if !texts.iter().all(is_parameter_arn) {
+            return Err(fault(NAME, "has an entry that is not a parameter ARN"));
+        }
+        Ok(texts.into_iter().map(str::to_owned).collect())
+    }
+
+    fn deletion_rules(&self) -> Result<DeletionRules, PropertyFault> {
+        const DAYS: &str = "RecoveryWindowDays";
+        let text = self.text(DAYS)?.unwrap_or_default();
+        let days = text
+            .parse()
+            .ok()
+            .filter(|days| (7..=30).contains(days) && !text.starts_with(['0', '+']))
+            .ok_or_else(|| fault(DAYS, "is not a number in this range"))?;
+        let on_delete = |name| {
+            Ok(match self.choice(name, &["Schedule", "Retain"])? {
+                "Schedule" => OnDelete::Schedule { days },
+                _ => OnDelete::Retain,
+            })
+        };
+        Ok(DeletionRules { others: on_delete("OnDelete")?, share_password: on_delete("ShareSecretOnDelete")? })
+    }
+
+    fn check_principals(&self) -> Result<(), PropertyFault> {
+        for name in ["ReaderPrincipals", "ClientPrincipals"] {
+            let Some(value) = self.properties.get(name) else { continue };
+            let Value::Object(map) = value else { return Err(fault(name, "is not a map")) };
+            for (key, principals) in map {
+                let key_is_valid = if name == "ReaderPrincipals" {
+                    key.parse::<NodeIndex>().is_ok()
+                } else {
+                    key.parse::<Application>().is_ok()
+                };
+                if !key_is_valid {
+                    return Err(fault(name, "has a key that names no node or application"));
+                }
+                check_principal_list(name, principals)?;
+            }
+        }
+        if let Some(value) = self.properties.get("ManagementPrincipals") {
+            check_principal_list("ManagementPrincipals", value)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses by name what this version does not do, instead of ignoring what was asked for.
+    fn check_what_is_not_there_yet(&self) -> Result<(), PropertyFault> {
+        const NOT_YET: &str = "has a value that this version does not offer yet";
+        self.choice("Store", &["SecretsManager"]).map_err(|error| match self.properties.get("Store") {
+            Some(Value::String(text)) if text == "ParameterStore" => fault("Store", NOT_YET),
+            _ => error,
+        })?;
+        self.choice("KeyOrigin", &["Function"]).map_err(|error| match self.properties.get("KeyOrigin") {
+            Some(Value::String(text)) if text == "Kms" => fault("KeyOrigin", NOT_YET),
+            _ => error,
+        })?;
+        for name in ["ReaderPrincipals", "ClientPrincipals"] {
+            if matches!(self.properties.get(name), Some(Value::Object(map)) if !map.is_empty()) {
+                return Err(not_offered(name));
+            }
+        }
+        if matches!(self.properties.get("ManagementPrincipals"), Some(Value::Array(list)) if !list.is_empty()) {
+            return Err(not_offered("ManagementPrincipals"));
+        }
+        if self.boolean("AllowAccountReaders")? {
+            return Err(not_offered("AllowAccountReaders"));
+        }
+        if let Some(token) = self.text("Regenerate")? {
+            let is_token = token.len() <= 64
+                && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            return Err(if is_token { not_offered("Regenerate") } else { fault("Regenerate", "is not a token") });
+        }
+        if let Some(id) = self.text("AdoptFrom")? {
+            let is_id = id.parse::<crate::ownership::OwnerId>().is_ok();
+            return Err(if is_id { not_offered("AdoptFrom") } else { fault("AdoptFrom", "is not a physical id") });
+        }
+        Ok(())
+    }
+}
+
+/// The fault of a property that is well-formed and not offered by this version.
+fn not_offered(name: &str) -> PropertyFault {
+    PropertyFault {
+        property: name.to_owned(),
+        fault: "is not offered by this version yet",
+        allowed: "left out".to_owned(),
+    }
+}
+
+fn strings(value: &Value) -> Option<Vec<&str>> {
+    value.as_array()?.iter().map(Value::as_str).collect()
+}
+
+fn distinct<T: FromStr + Ord + Clone>(name: &'static str, texts: &[&str]) -> Result<Vec<T>, PropertyFault> {
+    let parsed: Vec<T> = texts
+        .iter()
+        .map(|text| text.parse())
+        .collect::<Result<_, _>>()
+        .map_err(|_| fault(name, "has an entry that is not a valid value"))?;
+    if parsed.iter().collect::<BTreeSet<_>>().len() == parsed.len() {
+        Ok(parsed)
+    } else {
+        Err(fault(name, "names one entry twice"))
+    }
+}
+
+fn check_principal_list(name: &'static str, value: &Value) -> Result<(), PropertyFault> {
+    let principals = strings(value).ok_or_else(|| fault(name, "is not a list of strings"))?;
+    let is_principal = |text: &str| {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        is_account(text)
+            || matches!(parts.as_slice(), [arn, partition, service, "", account, resource]
+                if *arn == "arn" && is_partition(partition) && *service == "iam" && is_account(account)
+                    && resource.len() <= 520
+                    && resource.strip_prefix("role/").is_some_and(|role| {
+                        !role.is_empty() && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b))
+                    }))
+    };
+    if principals.iter().copied().all(is_principal) {
+        Ok(())
+    } else {
+        Err(fault(name, "has an entry that is not a role ARN or an account id"))
+    }
+}
+
+fn is_partition(text: &str) -> bool {
+    matches!(text, "aws" | "aws-cn" | "aws-us-gov")
+}
+
+fn is_region(text: &str) -> bool {
+    (1..=32).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A key id: a UUID, or `mrk-` and 32 hex digits for a multi-Region key (KMS Developer Guide,
+/// "Key identifiers").
+fn is_key_id(text: &str) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    match text.strip_prefix("mrk-") {
+        Some(digits) => digits.len() == 32 && is_hex(digits),
+        None => text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(is_hex),
+    }
+}
+

@@ -1,0 +1,637 @@
+//! Create and Update: from what is declared and what is owned to what is published.
+//!
+//! One way, no step back: look, plan, note, make, store, sign, publish, commit; only then does
+//! anything go. Private halves are stored before their public halves are published, and the
+//! roster index is written last of all. A repeated request finds its own work done and answers
+//! the same; a request that changes nothing writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use key_material::P2pPublicKey;
+
+use crate::audit::{Action, AuditEvent};
+use crate::authority::{Permit, PinnedStacks, permit};
+use crate::environment::NodeEnvironment;
+use crate::error::ProvisionError;
+use crate::intent::Intent;
+use crate::making::{MadeValue, make_value};
+use crate::names::{NodeIndex, Purpose, Slot};
+use crate::observing::{Candidates, Observed, Place, Standing, observe, place};
+use crate::operation::Operation;
+use crate::outcome::{NodeOutcome, Outcome};
+use crate::ownership::{PROTECTION_TAG, PUBLIC_TAG, first_version_token, generation_of};
+use crate::parallel::{both, each};
+use crate::ports::{MakeError, NewSecret, PortError, SecretFacts, World};
+use crate::properties::{ClusterSpec, LenientSpec, PropertyFault};
+use crate::publishing::{note, publish, refused, sign};
+use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
+use crate::retiring;
+use crate::roster::{self, RosterEntry, RosterIndex};
+
+/// A stored secret that counts: its place, its version and its public half.
+#[derive(Clone, Debug)]
+struct Item {
+    arn: String,
+    version_id: String,
+    public: Option<String>,
+    generation: crate::ownership::Generation,
+}
+
+/// What has to be done to come from what is owned to what is declared.
+#[derive(Debug, Default)]
+struct Plan {
+    /// Secrets that are there and stay.
+    kept: BTreeMap<Slot, Item>,
+    /// Secrets to make.
+    made: BTreeSet<Slot>,
+    /// Secrets to take out of their recovery window.
+    restored: BTreeMap<Slot, Item>,
+    /// What the reader of the stack's events should know.
+    told: Vec<String>,
+}
+
+/// Brings a cluster to what `spec` declares.
+///
+/// `before` is what the properties said before, where the event tells: a hint at names, no more.
+///
+/// # Errors
+///
+/// [`ProvisionError`]; whatever was made by then carries this operation's generation and is found
+/// again by a retry or by the clean-up.
+pub async fn reconcile(
+    world: &impl World,
+    pinned: &PinnedStacks,
+    operation: &Operation,
+    spec: &ClusterSpec,
+    before: Option<&LenientSpec>,
+) -> Result<Outcome, ProvisionError> {
+    if !pinned.contains(&operation.owner.stack_id) {
+        return Err(ProvisionError::NotPinned);
+    }
+    let observed = observe(world, &operation.owner, candidates(spec, before)).await?;
+    refuse_what_is_not_ours(operation, spec, &observed)?;
+    let mut plan = Plan::of(operation, spec, &observed)?;
+    let leaving = retiring::leaving(operation, spec, &observed);
+
+    if !plan.made.is_empty() || !plan.restored.is_empty() {
+        let permit = permit(world, pinned, operation).await?;
+        plan.carry_out(world, &permit, operation, spec, &observed).await?;
+    }
+
+    let drafts = Drafts::of(world, operation, spec, &observed, &plan)?;
+    if drafts.differ() || !leaving.changes_nothing() {
+        let permit = permit(world, pinned, operation).await?;
+        drafts.publish(world, &permit, operation, &observed).await?;
+        let rewritten = drafts.index.differs;
+        let told = retiring::retire(world, &permit, operation, &observed, leaving, rewritten).await?;
+        plan.told.extend(told);
+    }
+    Ok(drafts.outcome(world, operation, spec, plan))
+}
+
+fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Candidates {
+    let mut candidates = Candidates {
+        nodes: spec.nodes.clone(),
+        applications: spec.applications.iter().cloned().collect(),
+    };
+    if let Some(before) = before {
+        candidates.nodes.extend(&before.nodes);
+        candidates.applications.extend(before.applications.iter().cloned());
+    }
+    candidates
+}
+
+fn refuse_what_is_not_ours(
+    operation: &Operation,
+    spec: &ClusterSpec,
+    observed: &Observed,
+) -> Result<(), ProvisionError> {
+    const ANOTHER: &str = "";
+    let index = spec.cluster.roster_index_parameter();
+    match &observed.standing {
+        Standing::None | Standing::Ours(_) => {}
+        Standing::Foreign(other) => {
+            return Err(ProvisionError::Foreign {
+                subject: format!("cluster {}", spec.cluster),
+                owner: other.owner.clone(),
+                remedy: ANOTHER,
+            });
+        }
+        Standing::Unreadable(error) => return Err(refused(&index, error.clone())),
+    }
+    let declared = spec.slots();
+    for (slot, place) in &observed.secrets {
+        if let Place::Foreign(owner) = place
+            && declared.contains(slot)
+        {
+            return Err(ProvisionError::Foreign {
+                subject: format!("secret {}", operation.owner.id.cluster().secret_name(slot.index, &slot.purpose)),
+                owner: owner.clone(),
+                remedy: ANOTHER,
+            });
+        }
+    }
+    for (&index, record) in &observed.records {
+        if let (Err(error), true) = (&record.checked, spec.nodes.contains(&index)) {
+            return Err(refused(&spec.cluster.record_parameter(index), error.clone()));
+        }
+    }
+    Ok(())
+}
+
+impl Plan {
+    fn of(operation: &Operation, spec: &ClusterSpec, observed: &Observed) -> Result<Self, ProvisionError> {
+        let mut plan = Self::default();
+        let mut under_other_keys = BTreeSet::new();
+        for slot in spec.slots() {
+            let Some(Place::Ours(facts)) = observed.secrets.get(&slot) else {
+                plan.made.insert(slot);
+                continue;
+            };
+            let item = Item::found(operation, &slot, facts, observed.record(slot.index))?;
+            refuse_a_change_of_kind(spec, &slot, facts, &item)?;
+            if facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str()) {
+                under_other_keys.extend(facts.key.clone());
+            }
+            if facts.scheduled_for_deletion {
+                plan.restored.insert(slot, item);
+            } else {
+                plan.kept.insert(slot, item);
+            }
+        }
+        plan.told.extend(under_other_keys.into_iter().map(|key| {
+            format!("secrets made before still need {key}: keep it enabled until they are regenerated")
+        }));
+        Ok(plan)
+    }
+
+    /// Makes and restores: the note first, so that a death half way leaves nothing unfindable.
+    async fn carry_out(
+        &mut self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        observed: &Observed,
+    ) -> Result<(), ProvisionError> {
+        let values = async {
+            let values = each(&self.made, async |slot| {
+                Ok::<_, MakeError>((slot, make_value(world, spec, slot).await?))
+            });
+            Ok(values.await?)
+        };
+        let ((), values) =
+            both(write_intent(world, permit, operation, spec, observed), values).await?;
+        let made = each(values, async |(slot, value)| {
+            Ok::<_, ProvisionError>((slot.clone(), store(world, permit, operation, spec, slot, value).await?))
+        })
+        .await?;
+        each(&self.restored, async |(slot, item)| {
+            world.restore_secret(permit, &item.arn).await?;
+            let event = AuditEvent::new(Action::Restored, &operation.owner.id, &operation.generation, &item.arn);
+            world.record(&event.of(slot).version(&item.version_id).public(item.public.as_deref()));
+            Ok::<_, ProvisionError>(())
+        })
+        .await?;
+        self.kept.extend(made);
+        self.kept.append(&mut self.restored);
+        self.made.clear();
+        Ok(())
+    }
+}
+
+/// What cannot change without a new key is refused here, by property.
+fn refuse_a_change_of_kind(
+    spec: &ClusterSpec,
+    slot: &Slot,
+    facts: &SecretFacts,
+    item: &Item,
+) -> Result<(), ProvisionError> {
+    let changed = |property: &str, allowed: &str| {
+        ProvisionError::Property(PropertyFault {
+            property: property.to_owned(),
+            fault: "changed for keys that exist already, which this version does not do",
+            allowed: format!("{allowed}, as they were made"),
+        })
+    };
+    if slot.purpose == Purpose::P2pKey {
+        let curve = public_key(slot, item, &facts.arn)?.curve();
+        if curve != spec.curve {
+            return Err(changed("P2pCurve", curve.name()));
+        }
+    }
+    let protection = facts.tags.get(PROTECTION_TAG).map(String::as_str);
+    if slot.purpose.is_read_by_the_node() && protection != Some(spec.protection.as_str()) {
+        return Err(match protection {
+            Some("Envelope") => changed("Protection", "Envelope"),
+            Some("Service") => changed("Protection", "Service"),
+            _ => incomplete(&facts.arn, "has no tag that says how it is protected: restore its tags"),
+        });
+    }
+    Ok(())
+}
+
+fn incomplete(subject: &str, fault: &'static str) -> ProvisionError {
+    ProvisionError::Incomplete { subject: subject.to_owned(), fault }
+}
+
+fn public_key(slot: &Slot, item: &Item, subject: &str) -> Result<P2pPublicKey, ProvisionError> {
+    debug_assert_eq!(slot.purpose, Purpose::P2pKey);
+    item.public
+        .as_deref()
+        .and_then(|spki| P2pPublicKey::from_spki_base64(spki).ok())
+        .ok_or_else(|| incomplete(subject, "has no tag with its public key: restore its tags"))
+}
+
+impl Item {
+    /// A secret that is there: which version counts is told by the node's record; before there is
+    /// one, it is the first version, whose id follows from the tags.
+    fn found(
+        operation: &Operation,
+        slot: &Slot,
+        facts: &SecretFacts,
+        record: Option<&NodeRecord>,
+    ) -> Result<Self, ProvisionError> {
+        let generation = generation_of(&facts.tags)
+            .ok_or_else(|| incomplete(&facts.arn, "has no tag that names its generation: restore its tags"))?;
+        let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
+        let first = Self {
+            arn: facts.arn.clone(),
+            version_id: first_version_token(&generation, &name),
+            public: facts.tags.get(PUBLIC_TAG).cloned(),
+            generation,
+        };
+        let Some(record) = record else { return Ok(first) };
+        let current = |keys: &[AcceptedKey]| {
+            let key = keys.iter().find(|key| key.state == KeyState::Current)?;
+            Some((key.version_id.clone()?, Some(key.hash.to_string())))
+        };
+        let named = match &slot.purpose {
+            Purpose::P2pKey => Some((record.version_id.clone(), Some(record.public_key.to_spki_base64()))),
+            Purpose::SharePassword => record.share_version_id.clone().map(|id| (id, None)),
+            Purpose::ManagementKey => current(&record.management_keys),
+            Purpose::ApiKey(application) => {
+                record.api_keys.get(application).and_then(|keys| current(keys))
+            }
+        };
+        Ok(match named {
+            Some((version_id, public)) => Self { version_id, public, ..first },
+            None => first,
+        })
+    }
+}
+
+async fn write_intent(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    spec: &ClusterSpec,
+    observed: &Observed,
+) -> Result<(), ProvisionError> {
+    let owner = &operation.owner.id;
+    let serial = observed.index().map_or(0, |index| index.serial) + 1;
+    let mut intent = Intent::new(owner.to_string(), operation.generation.clone(), serial);
+    intent.nodes.extend(&spec.nodes);
+    intent.applications.extend(spec.applications.iter().cloned());
+    // What is here and not asked for stays findable until it is gone.
+    for (slot, facts) in observed.ours() {
+        if !facts.scheduled_for_deletion {
+            intent.nodes.insert(slot.index);
+            if let Purpose::ApiKey(application) = &slot.purpose {
+                intent.applications.insert(application.clone());
+            }
+        }
+    }
+    if let Some(unfinished) = &observed.intent {
+        intent.generations.extend(unfinished.never_listed(observed.index(), &operation.generation));
+    }
+    let name = owner.cluster().intent_parameter(owner.digest());
+    let text = sign(world, permit, &name, &intent).await?;
+    publish(world, permit, operation, &name, &text).await
+}
+
+/// Stores a value under a new name. Whoever finds the name taken asks whose it is: a duplicate of
+/// this very operation that was faster has done the work.
+async fn store(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    spec: &ClusterSpec,
+    slot: &Slot,
+    made: MadeValue,
+) -> Result<Item, ProvisionError> {
+    let name = spec.cluster.secret_name(slot.index, &slot.purpose);
+    let token = first_version_token(&operation.generation, &name);
+    let protection = slot.purpose.is_read_by_the_node().then(|| spec.protection.as_str());
+    let tags = operation.owner.tags(&operation.generation, slot, made.public.clone(), protection);
+    let secret = NewSecret {
+        name: &name,
+        token: &token,
+        value: &made.value,
+        key: &spec.kms_key,
+        description: &format!("{} of node {} of cluster {}, made by keyboot", slot.purpose, slot.index, spec.cluster),
+        tags: &tags,
+    };
+    match world.create_secret(permit, secret).await {
+        Ok(stored) => {
+            let event = AuditEvent::new(Action::Made, &operation.owner.id, &operation.generation, &stored.arn);
+            world.record(&event.of(slot).version(&stored.version_id).public(made.public.as_deref()));
+            Ok(Item {
+                arn: stored.arn,
+                version_id: stored.version_id,
+                public: made.public,
+                generation: operation.generation.clone(),
+            })
+        }
+        Err(PortError::Exists { .. }) => found_in_the_way(world, operation, slot, &name).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn found_in_the_way(
+    world: &impl World,
+    operation: &Operation,
+    slot: &Slot,
+    name: &crate::names::SecretName,
+) -> Result<Item, ProvisionError> {
+    let facts = world
+        .describe_secret(name)
+        .await?
+        .ok_or_else(|| incomplete(name.as_str(), "came and went while it was being made: try again"))?;
+    match place(&operation.owner, facts) {
+        Place::Ours(facts) if facts.scheduled_for_deletion => {
+            Err(incomplete(name.as_str(), "was scheduled for deletion meanwhile: try again"))
+        }
+        Place::Ours(facts) => Item::found(operation, slot, &facts, None),
+        Place::Foreign(owner) => {
+            Err(ProvisionError::Foreign { subject: format!("secret {name}"), owner, remedy: "" })
+        }
+    }
+}
+
+/// Every document as it should be, beside what has to be written.
+struct Drafts {
+    items: BTreeMap<Slot, Item>,
+    records: Vec<Draft<NodeRecord>>,
+    environments: Vec<Draft<String>>,
+    pages: Vec<String>,
+    index: Draft<RosterIndex>,
+}
+
+/// A document as it should be, and whether it has to be written.
+struct Draft<D> {
+    name: crate::names::ParameterName,
+    document: D,
+    differs: bool,
+}
+
+impl Drafts {
+    fn of(
+        world: &impl World,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        observed: &Observed,
+        plan: &Plan,
+    ) -> Result<Self, ProvisionError> {
+        let items = plan.kept.clone();
+        let (mut records, mut environments) = (Vec::new(), Vec::new());
+        for &index in &spec.nodes {
+            let previous = observed.record(index);
+            let record = draft_record(spec, index, &items, previous)?;
+            // A node that the roster does not list yet, or no longer lists, may have documents
+            // that are about to vanish: they are written anew.
+            let unlisted = !observed.lists(index);
+            records.push(Draft {
+                name: spec.cluster.record_parameter(index),
+                differs: unlisted || previous != Some(&record),
+                document: record,
+            });
+            let text = draft_environment(world, spec, index, &items)?;
+            environments.push(Draft {
+                name: spec.cluster.environment_parameter(index),
+                differs: unlisted || observed.environments.get(&index) != Some(&text),
+                document: text,
+            });
+        }
+        let entries: Vec<RosterEntry> = records.iter().map(|draft| (&draft.document).into()).collect();
+        let name = spec.cluster.roster_index_parameter();
+        let pages = roster::pages(&entries).map_err(|error| refused(&name, error))?;
+        let mut index = RosterIndex {
+            cluster: spec.cluster.clone(),
+            generation: operation.generation.clone(),
+            node_count: entries.len(),
+            owner: operation.owner.id.to_string(),
+            pages: pages.len(),
+            regenerate: None,
+            schema: roster::SCHEMA,
+            serial: 1,
+            sha256: roster::digest(&pages),
+        };
+        let mut differs = true;
+        if let Some(previous) = observed.index() {
+            let written_by_this = previous.generation == operation.generation;
+            let is_new_life = operation.kind == crate::operation::OperationKind::Create;
+            differs = previous.sha256 != index.sha256 || (is_new_life && !written_by_this);
+            index.serial = previous.serial + u64::from(differs);
+            index.regenerate.clone_from(&previous.regenerate);
+            if !differs {
+                index.generation = previous.generation.clone();
+            }
+        }
+        Ok(Self { items, records, environments, pages, index: Draft { name, document: index, differs } })
+    }
+
+    fn differ(&self) -> bool {
+        self.index.differs
+            || self.records.iter().any(|draft| draft.differs)
+            || self.environments.iter().any(|draft| draft.differs)
+    }
+
+    /// Publishes what differs: records and environments, then the roster's pages, then its index.
+    async fn publish(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        observed: &Observed,
+    ) -> Result<(), ProvisionError> {
+        let cluster = operation.owner.id.cluster();
+        let records = each(self.records.iter().filter(|draft| draft.differs), async |draft| {
+            let text = sign(world, permit, &draft.name, &draft.document).await?;
+            publish(world, permit, operation, &draft.name, &text).await
+        });
+        let environments = each(self.environments.iter().filter(|draft| draft.differs), async |draft| {
+            publish(world, permit, operation, &draft.name, &draft.document).await
+        });
+        both(records, environments).await?;
+        if !self.index.differs {
+            return Ok(());
+        }
+        let serial = self.index.document.serial;
+        let pages = each(self.pages.iter().enumerate(), async |(page, text)| {
+            publish(world, permit, operation, &cluster.roster_page_parameter(serial, page), text).await
+        });
+        let index = sign(world, permit, &self.index.name, &self.index.document);
+        let (_, text) = both(pages, index).await?;
+        self.commit(world, permit, operation, observed, &text).await
+    }
+
+    /// Writes the index: from here on the operation counts. The first index of a cluster must not
+    /// meet another one, so two stacks that ask for one cluster at once cannot both win.
+    async fn commit(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        observed: &Observed,
+        text: &str,
+    ) -> Result<(), ProvisionError> {
+        let name = &self.index.name;
+        if observed.index().is_some() {
+            world.republish(permit, name, text, None).await?;
+        } else {
+            let tags = operation.owner.document_tags();
+            match world.publish_new(permit, name, text, &tags).await {
+                Err(PortError::Exists { .. }) => self.agree(world, operation, observed).await?,
+                other => other?,
+            }
+        }
+        note(world, operation, Action::Committed, name.as_str());
+        Ok(())
+    }
+
+    /// An index came up meanwhile: fine if a duplicate of this very operation wrote the same.
+    async fn agree(
+        &self,
+        world: &impl World,
+        operation: &Operation,
+        observed: &Observed,
+    ) -> Result<(), ProvisionError> {
+        let name = &self.index.name;
+        let stored = world.read_documents(std::slice::from_ref(name)).await?.into_iter().flatten().next();
+        let stored = stored
+            .ok_or_else(|| incomplete(name.as_str(), "came and went while it was being written: try again"))?;
+        let other = RosterIndex::verify(&stored, &observed.keys, operation.owner.id.cluster())
+            .map_err(|error| refused(name, error))?;
+        if other == self.index.document {
+            return Ok(());
+        }
+        Err(ProvisionError::Foreign {
+            subject: format!("cluster {}", other.cluster),
+            owner: other.owner,
+            remedy: "",
+        })
+    }
+
+    fn outcome(&self, world: &impl World, operation: &Operation, spec: &ClusterSpec, plan: Plan) -> Outcome {
+        let cluster = operation.owner.id.cluster();
+        let arn = |index, purpose: Purpose| {
+            self.items.get(&Slot { index, purpose }).map(|item| item.arn.clone())
+        };
+        let nodes = self.records.iter().map(|draft| {
+            let index = draft.document.index;
+            let mut attributes = vec![
+                ("PublicKey".to_owned(), draft.document.public_key.to_spki_base64()),
+                ("RecordArn".to_owned(), world.document_arn(&cluster.record_parameter(index))),
+                ("EnvArn".to_owned(), world.document_arn(&cluster.environment_parameter(index))),
+            ];
+            let mut secret = |name: String, purpose| {
+                attributes.extend(arn(index, purpose).map(|arn| (name, arn)));
+            };
+            secret("P2pKeyArn".to_owned(), Purpose::P2pKey);
+            secret("ShareSecretArn".to_owned(), Purpose::SharePassword);
+            secret("ManagementKeyArn".to_owned(), Purpose::ManagementKey);
+            for (position, application) in spec.applications.iter().enumerate() {
+                secret(format!("ApiKeyArn{position}"), Purpose::ApiKey(application.clone()));
+            }
+            NodeOutcome { index, attributes }
+        });
+        Outcome {
+            nodes: nodes.collect(),
+            roster_arn: world.document_arn(&self.index.name),
+            roster_sha256: self.index.document.sha256.clone(),
+            told: plan.told,
+        }
+    }
+}
+
+/// The record of one node: what the previous one said, plus what is new, less what is gone.
+fn draft_record(
+    spec: &ClusterSpec,
+    index: NodeIndex,
+    items: &BTreeMap<Slot, Item>,
+    previous: Option<&NodeRecord>,
+) -> Result<NodeRecord, ProvisionError> {
+    let item = |purpose: Purpose| {
+        let name = spec.cluster.secret_name(index, &purpose);
+        let slot = Slot { index, purpose };
+        let item = items.get(&slot).ok_or_else(|| incomplete(name.as_str(), "was not made"));
+        item.map(|item| (slot, item))
+    };
+    let accepted = |purpose: Purpose, before: Option<&Vec<AcceptedKey>>| -> Result<_, ProvisionError> {
+        if let Some(keys) = before.filter(|keys| !keys.is_empty()) {
+            return Ok(keys.clone());
+        }
+        let (_, item) = item(purpose)?;
+        let hash = item
+            .public
+            .as_deref()
+            .and_then(|hash| hash.parse().ok())
+            .ok_or_else(|| incomplete(&item.arn, "has no tag with its hash: restore its tags"))?;
+        let version_id = Some(item.version_id.clone());
+        Ok(vec![AcceptedKey { hash, state: KeyState::Current, until: None, version_id }])
+    };
+    let (slot, p2p) = item(Purpose::P2pKey)?;
+    let public_key = public_key(&slot, p2p, &p2p.arn)?;
+    let mut api_keys = BTreeMap::new();
+    for application in &spec.applications {
+        let before = previous.and_then(|record| record.api_keys.get(application));
+        api_keys.insert(application.clone(), accepted(Purpose::ApiKey(application.clone()), before)?);
+    }
+    let management_keys = if spec.management_key {
+        accepted(Purpose::ManagementKey, previous.map(|record| &record.management_keys))?
+    } else {
+        Vec::new()
+    };
+    let share_version_id = if spec.share_password {
+        Some(item(Purpose::SharePassword)?.1.version_id.clone())
+    } else {
+        None
+    };
+    let record = NodeRecord {
+        api_keys,
+        cluster: spec.cluster.clone(),
+        curve: public_key.curve(),
+        fingerprint: public_key.fingerprint(),
+        generation: previous.map_or_else(|| p2p.generation.clone(), |record| record.generation.clone()),
+        index,
+        management_keys,
+        pending: previous.and_then(|record| record.pending.clone()),
+        public_key,
+        schema: record::SCHEMA,
+        serial: 1,
+        share_version_id,
+        version: previous.map_or(1, |record| record.version),
+        version_id: p2p.version_id.clone(),
+    };
+    Ok(record.following(previous))
+}
+
+fn draft_environment(
+    world: &impl World,
+    spec: &ClusterSpec,
+    index: NodeIndex,
+    items: &BTreeMap<Slot, Item>,
+) -> Result<String, ProvisionError> {
+    let arn = |purpose| items.get(&Slot { index, purpose }).map(|item| item.arn.as_str());
+    let environment = NodeEnvironment {
+        cluster: &spec.cluster,
+        index,
+        node: spec.node_domain.as_ref().map(|domain| format!("node-{index}.{domain}")),
+        p2p_key_arn: arn(Purpose::P2pKey).unwrap_or_default(),
+        peer_record_arns: &spec.peer_record_arns,
+        record_arn: world.document_arn(&spec.cluster.record_parameter(index)),
+        share_secret_arn: arn(Purpose::SharePassword),
+    };
+    Ok(environment.to_text().map_err(MakeError::from)?)
+}

@@ -1,0 +1,165 @@
+//! The node record: a node's public description, signed.
+//!
+//! It says which public key a node has, which API keys it accepts and which stored version of
+//! each secret counts. A reader checks it with [`NodeRecord::verify`] and refuses one that is
+//! unsigned, of another node or older than what it has seen. It never holds a secret. No I/O here.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use key_material::{ApiKeyHash, Curve, Fingerprint, P2pPublicKey};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{Application, ClusterName, NodeIndex};
+use crate::ownership::Generation;
+use crate::signed::{self, Document, DocumentError, PinnedKeys};
+
+/// The schema number of a record.
+pub const SCHEMA: u32 = 1;
+
+/// A node's public description.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeRecord {
+    /// The API keys that the node accepts, by application.
+    pub api_keys: BTreeMap<Application, Vec<AcceptedKey>>,
+    /// The cluster, `<namespace>/<cluster>`.
+    pub cluster: ClusterName,
+    /// The curve of the P2P key.
+    #[serde(with = "signed::text_form")]
+    pub curve: Curve,
+    /// The fingerprint of the P2P key.
+    #[serde(with = "signed::text_form")]
+    pub fingerprint: Fingerprint,
+    /// The operation that made the P2P key.
+    pub generation: Generation,
+    /// The node's index.
+    pub index: NodeIndex,
+    /// The keys accepted by the node's management interface.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub management_keys: Vec<AcceptedKey>,
+    /// The P2P key that takes over at a given time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingKey>,
+    /// The public half of the P2P key, SPKI in base64.
+    #[serde(with = "signed::spki")]
+    pub public_key: P2pPublicKey,
+    /// The schema number of this document.
+    pub schema: u32,
+    /// Grows with every change of this record; a reader refuses less than it has seen.
+    pub serial: u64,
+    /// The version of the share-encryption password's secret that counts, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_version_id: Option<String>,
+    /// How many P2P keys the node has had, from 1.
+    pub version: u64,
+    /// The version of the P2P key's secret that counts.
+    pub version_id: String,
+}
+
+/// The public half of an API or management key, and whether it is accepted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AcceptedKey {
+    /// SHA-256 of the key's text, in base64.
+    #[serde(with = "signed::text_form")]
+    pub hash: ApiKeyHash,
+    /// What the hash is good for.
+    pub state: KeyState,
+    /// Until when a retiring key is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The version of the key's secret that holds its plaintext.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+}
+
+/// What an accepted hash is good for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyState {
+    /// Announced before its plaintext is stored; grants nothing by itself.
+    Candidate,
+    /// In use.
+    Current,
+    /// Replaced, and accepted until its time is over.
+    Retiring,
+}
+
+/// A P2P key that takes over at a given time.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PendingKey {
+    /// From when on it counts.
+    pub counts_from: Timestamp,
+    /// Its fingerprint.
+    #[serde(with = "signed::text_form")]
+    pub fingerprint: Fingerprint,
+    /// The operation that made it.
+    pub generation: Generation,
+    /// Its public half, SPKI in base64.
+    #[serde(with = "signed::spki")]
+    pub public_key: P2pPublicKey,
+    /// Its number among the node's P2P keys.
+    pub version: u64,
+    /// The version of the P2P key's secret that holds it.
+    pub version_id: String,
+}
+
+impl Document for NodeRecord {
+    const DOMAIN: &'static str = "keyboot.record.v1";
+    const FIELD: &'static str = "record";
+}
+
+impl NodeRecord {
+    /// Reads the record of node `index` of `cluster` as a node or an auditor must: signed by a
+    /// pinned key, of that very node, consistent, and no older than `seen`, the highest serial
+    /// number the reader has met (0 at first).
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`], which names the reason.
+    pub fn verify(
+        stored: &str,
+        keys: &PinnedKeys,
+        cluster: &ClusterName,
+        index: NodeIndex,
+        seen: u64,
+    ) -> Result<Self, DocumentError> {
+        let record: Self = signed::verify(stored, keys)?;
+        let (found, expected) =
+            (format!("node {} of {}", record.index, record.cluster), format!("node {index} of {cluster}"));
+        if found != expected {
+            return Err(DocumentError::Foreign { found, expected });
+        }
+        if record.schema != SCHEMA {
+            return Err(DocumentError::Inconsistent("its schema is not 1"));
+        }
+        if record.public_key.fingerprint() != record.fingerprint
+            || record.public_key.curve() != record.curve
+        {
+            return Err(DocumentError::Inconsistent("its fingerprint or curve is not its public key's"));
+        }
+        if let Some(pending) = &record.pending
+            && pending.public_key.fingerprint() != pending.fingerprint
+        {
+            return Err(DocumentError::Inconsistent("its pending fingerprint is not its pending key's"));
+        }
+        if record.serial < seen {
+            return Err(DocumentError::Older { found: record.serial, seen });
+        }
+        Ok(record)
+    }
+
+    /// This record with the serial number that follows `previous`, or `previous` itself when
+    /// nothing else differs: no change, no new text.
+    #[must_use]
+    pub fn following(mut self, previous: Option<&Self>) -> Self {
+        let Some(previous) = previous else { return self };
+        self.serial = previous.serial;
+        if self != *previous {
+            self.serial += 1;
+        }
+        self
+    }
+}

@@ -1,0 +1,354 @@
+//! What is no longer asked for: by the deletion rules, or at once where nobody can have used it.
+//!
+//! The roster index is the mark. What it never listed was made by an operation that never
+//! completed, so nobody can have used it, and it is removed for good. What it listed goes by the
+//! rules: into a recovery window or nowhere, and documents live as long as what they describe can
+//! come back. Documents go before the secrets that prove whose they are, the mark goes last, and
+//! every step may be repeated. The rest is left as it is and named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::audit::{Action, AuditEvent};
+use crate::authority::{Permit, PinnedStacks, permit};
+use crate::error::ProvisionError;
+use crate::names::{NodeIndex, ParameterName, Slot};
+use crate::observing::{Candidates, Observed, Place, Standing, observe};
+use crate::operation::Operation;
+use crate::ownership::{Generation, generation_of};
+use crate::parallel::each;
+use crate::ports::{SecretFacts, World};
+use crate::properties::{ClusterSpec, DeletionRules, LenientSpec, OnDelete};
+use crate::publishing::note;
+use crate::roster::NODES_A_PAGE;
+
+/// The most names that one removal takes (Systems Manager API Reference, `DeleteParameters`).
+const NAMES_A_REMOVAL: usize = 10;
+/// The most pages a roster can have: 1,000 nodes, 64 a page.
+const PAGES_MAX: usize = 1000_usize.div_ceil(NODES_A_PAGE);
+/// How much longer than its secrets a document stays, so that it never vanishes first.
+const DOCUMENT_GRACE: SignedDuration = SignedDuration::from_hours(24);
+
+/// What becomes of a secret that is ours and not asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    /// It is in its recovery window already.
+    Goes,
+    /// Nobody can have used it.
+    Remove,
+    /// It goes into a recovery window of this many days.
+    Schedule(u8),
+    /// It stays.
+    Stay,
+}
+
+/// What never completed: the operations that no roster ever listed.
+struct NeverListed(BTreeSet<Generation>);
+
+impl NeverListed {
+    fn of(operation: &Operation, observed: &Observed) -> Self {
+        let generations =
+            observed.intent.as_ref().map(|intent| intent.never_listed(observed.index(), &operation.generation));
+        Self(generations.unwrap_or_default())
+    }
+
+    /// Whether nobody can have used this secret: no roster listed it, and the store never handed
+    /// its value out.
+    fn includes(&self, facts: &SecretFacts) -> bool {
+        !facts.was_retrieved
+            && generation_of(&facts.tags).is_some_and(|generation| self.0.contains(&generation))
+    }
+
+    fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts) -> Fate {
+        if facts.scheduled_for_deletion {
+            return Fate::Goes;
+        }
+        if self.includes(facts) {
+            return Fate::Remove;
+        }
+        match rules.of(&slot.purpose) {
+            OnDelete::Schedule { days } => Fate::Schedule(days),
+            OnDelete::Retain => Fate::Stay,
+        }
+    }
+}
+
+/// What a Create or an Update no longer declares, worked out before it writes.
+pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Observed) -> Removal {
+    let never_listed = NeverListed::of(operation, observed);
+    let declared = spec.slots();
+    let mut removal = Removal::default();
+    for (slot, facts) in observed.ours().filter(|(slot, _)| !declared.contains(slot)) {
+        removal.secret(slot, facts, never_listed.fate(spec.deletion, slot, facts));
+    }
+    let gone_nodes: BTreeSet<_> =
+        observed.ours().map(|(slot, _)| slot.index).filter(|index| !spec.nodes.contains(index)).collect();
+    for index in gone_nodes {
+        removal.documents_of(index, operation, observed, spec.deletion);
+    }
+    removal.told.clear();
+    removal
+}
+
+/// Lets go of what an operation no longer declares, after its commit. `rewritten` tells whether it
+/// wrote a new roster.
+pub(crate) async fn retire(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    observed: &Observed,
+    mut removal: Removal,
+    rewritten: bool,
+) -> Result<Vec<String>, ProvisionError> {
+    // The pages of the roster before this one: nobody who reads the index comes to them.
+    if let Some(index) = observed.index() {
+        let (serial, pages) = if rewritten {
+            (index.serial, index.pages)
+        } else if index.generation == operation.generation {
+            (index.serial - 1, PAGES_MAX)
+        } else {
+            (0, 0)
+        };
+        if serial > 0 {
+            let cluster = operation.owner.id.cluster();
+            removal.last.extend((0..pages).map(|page| cluster.roster_page_parameter(serial, page)));
+        }
+    }
+    removal.carry_out(world, permit, operation).await
+}
+
+/// Removes a cluster whose resource goes, and gives what stays and why.
+///
+/// # Errors
+///
+/// [`ProvisionError`]; every step may be repeated.
+pub async fn remove(
+    world: &impl World,
+    pinned: &PinnedStacks,
+    operation: &Operation,
+    spec: &LenientSpec,
+) -> Result<Vec<String>, ProvisionError> {
+    let candidates =
+        Candidates { nodes: spec.nodes.clone(), applications: spec.applications.clone() };
+    let observed = observe(world, &operation.owner, candidates).await?;
+    let removal = Removal::of_all(operation, &observed, spec.deletion);
+    if removal.is_empty() {
+        return Ok(removal.told);
+    }
+    let permit = permit(world, pinned, operation).await?;
+    removal.carry_out(world, &permit, operation).await
+}
+
+/// What goes, in the order in which it goes.
+#[derive(Debug, Default)]
+pub(crate) struct Removal {
+    /// Documents of things that nobody can have used.
+    withdrawn: Vec<ParameterName>,
+    /// Documents that vanish with what they describe.
+    expiring: Vec<Expiring>,
+    /// Secrets that go: their ARN, and the days of their recovery window; none where nobody can
+    /// have used them.
+    secrets: BTreeMap<Slot, (String, Option<u8>)>,
+    /// Documents that tell, while they are there, that the removal is not finished.
+    last: Vec<ParameterName>,
+    /// The roster, as long as the cluster can come back.
+    roster: Vec<Expiring>,
+    /// The note of what an operation was about to make, the very last.
+    intent: Option<ParameterName>,
+    /// What stays, and why.
+    told: Vec<String>,
+}
+
+/// A document that vanishes at a time, with the text it has.
+#[derive(Debug)]
+struct Expiring {
+    name: ParameterName,
+    text: String,
+    at: Timestamp,
+}
+
+impl Removal {
+    /// Everything of a resource that goes.
+    fn of_all(operation: &Operation, observed: &Observed, rules: DeletionRules) -> Self {
+        let mut removal = Self::default();
+        let cluster = operation.owner.id.cluster();
+        let never_listed = NeverListed::of(operation, observed);
+        // CloudFormation made the id up, since no answer ever reached it: then only what never
+        // completed is ours to remove.
+        let rules = if operation.delivered_id == operation.owner.id.as_str() {
+            rules
+        } else {
+            DeletionRules { others: OnDelete::Retain, share_password: OnDelete::Retain }
+        };
+        for (slot, facts) in observed.ours() {
+            removal.secret(slot, facts, never_listed.fate(rules, slot, facts));
+        }
+        let nodes: BTreeSet<_> = observed.ours().map(|(slot, _)| slot.index).collect();
+        for index in nodes {
+            removal.documents_of(index, operation, observed, rules);
+        }
+        let foreign = observed.secrets.iter().filter(|(_, place)| matches!(place, Place::Foreign(_))).count();
+        if foreign > 0 {
+            removal.told.push(format!("{foreign} secrets under this cluster's names are somebody else's and were left alone"));
+        }
+        if let Standing::Unreadable(error) = &observed.standing {
+            removal.told.push(format!("{} was left alone: {error}", cluster.roster_index_parameter()));
+        }
+        // Without the note, this removal has been through here before.
+        if observed.intent.is_some() {
+            removal.intent = Some(cluster.intent_parameter(operation.owner.id.digest()));
+            removal.roster(operation, observed, rules);
+        }
+        removal
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changes_nothing() && self.intent.is_none()
+    }
+
+    /// Whether there is nothing to let go of.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        self.withdrawn.is_empty()
+            && self.expiring.is_empty()
+            && self.secrets.is_empty()
+            && self.last.is_empty()
+            && self.roster.is_empty()
+    }
+
+    fn secret(&mut self, slot: &Slot, facts: &SecretFacts, fate: Fate) {
+        match fate {
+            Fate::Remove => {
+                self.secrets.insert(slot.clone(), (facts.arn.clone(), None));
+            }
+            Fate::Schedule(days) => {
+                self.secrets.insert(slot.clone(), (facts.arn.clone(), Some(days)));
+            }
+            Fate::Stay => self.told.push(format!("kept {}", facts.arn)),
+            Fate::Goes => {}
+        }
+    }
+
+    /// The documents of a node that goes. They are ours, since a secret of the node is.
+    fn documents_of(&mut self, index: NodeIndex, operation: &Operation, observed: &Observed, rules: DeletionRules) {
+        let cluster = operation.owner.id.cluster();
+        let (record, environment) = (cluster.record_parameter(index), cluster.environment_parameter(index));
+        let mut ours = observed.ours().map(|(slot, _)| slot).filter(|slot| slot.index == index);
+        let nobody_used_it = ours.all(|slot| matches!(self.secrets.get(slot), Some((_, None))));
+        if nobody_used_it {
+            if observed.records.contains_key(&index) {
+                self.withdrawn.push(record);
+            }
+            if observed.environments.contains_key(&index) {
+                self.withdrawn.push(environment);
+            }
+            return;
+        }
+        if !observed.environments.contains_key(&index) {
+            return;
+        }
+        self.last.push(environment);
+        match (rules.others, observed.records.get(&index)) {
+            (OnDelete::Schedule { days }, Some(stored)) => {
+                self.expiring.push(Expiring { name: record, text: stored.text.clone(), at: window_end(operation, days) });
+            }
+            (OnDelete::Retain, Some(_)) => self.told.push(format!("kept {record}")),
+            (_, None) => {}
+        }
+    }
+
+    /// The roster stays as long as what it lists can come back.
+    fn roster(&mut self, operation: &Operation, observed: &Observed, rules: DeletionRules) {
+        let Some(index) = observed.index() else { return };
+        let cluster = operation.owner.id.cluster();
+        let name = cluster.roster_index_parameter();
+        let stays = observed.ours().any(|(slot, facts)| {
+            !facts.scheduled_for_deletion && rules.of(&slot.purpose) == OnDelete::Retain
+        });
+        let (OnDelete::Schedule { days }, false) = (rules.others, stays) else {
+            self.told.push(format!("kept {name}"));
+            return;
+        };
+        let at = window_end(operation, days);
+        let pages = observed.pages.iter().enumerate().map(|(page, text)| Expiring {
+            name: cluster.roster_page_parameter(index.serial, page),
+            text: text.clone(),
+            at,
+        });
+        self.roster.extend(pages);
+        self.roster.extend(observed.index_text.clone().map(|text| Expiring { name, text, at }));
+    }
+
+    async fn carry_out(
+        self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+    ) -> Result<Vec<String>, ProvisionError> {
+        let mut told = self.told;
+        withdraw(world, permit, operation, &self.withdrawn).await?;
+        expire(world, permit, self.expiring).await?;
+        each(&self.secrets, async |(slot, (arn, days))| {
+            let action = if let Some(days) = days {
+                world.schedule_secret(permit, arn, *days).await?;
+                Action::Scheduled
+            } else {
+                world.remove_secret(permit, arn).await?;
+                Action::Removed
+            };
+            world.record(&AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot));
+            Ok::<_, ProvisionError>(())
+        })
+        .await?;
+        let scheduled: Vec<&Slot> =
+            self.secrets.iter().filter(|(_, (_, days))| days.is_some()).map(|(slot, _)| slot).collect();
+        if let Some(days) = self.secrets.values().find_map(|(_, days)| *days) {
+            let nodes: BTreeSet<_> = scheduled.iter().map(|slot| slot.index.to_string()).collect();
+            let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+            told.push(format!(
+                "{} secrets of nodes {nodes} can be restored for {days} days, then they are gone",
+                scheduled.len()
+            ));
+        }
+        withdraw(world, permit, operation, &self.last).await?;
+        expire(world, permit, self.roster).await?;
+        withdraw(world, permit, operation, self.intent.as_slice()).await?;
+        for kept in &told {
+            let event = AuditEvent::new(Action::Kept, &operation.owner.id, &operation.generation, "rule");
+            world.record(&event.because(kept));
+        }
+        Ok(told)
+    }
+}
+
+/// When a recovery window of `days` that starts now is over for certain.
+fn window_end(operation: &Operation, days: u8) -> Timestamp {
+    let window = SignedDuration::from_hours(24 * i64::from(days)) + DOCUMENT_GRACE;
+    let end = operation.now.checked_add(window).unwrap_or(Timestamp::MAX);
+    Timestamp::from_second(end.as_second()).unwrap_or(end)
+}
+
+async fn withdraw(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    names: &[ParameterName],
+) -> Result<(), ProvisionError> {
+    each(names.chunks(NAMES_A_REMOVAL), async |names| {
+        world.withdraw(permit, names).await?;
+        for name in names {
+            note(world, operation, Action::Withdrawn, name.as_str());
+        }
+        Ok(())
+    })
+    .await
+    .map(drop)
+}
+
+async fn expire(world: &impl World, permit: &Permit, documents: Vec<Expiring>) -> Result<(), ProvisionError> {
+    each(documents, async |document: Expiring| {
+        Ok(world.republish(permit, &document.name, &document.text, Some(document.at)).await?)
+    })
+    .await
+    .map(drop)
+}

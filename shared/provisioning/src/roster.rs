@@ -1,0 +1,140 @@
+//! The roster: which nodes a cluster has, with one digest over all of them.
+//!
+//! Pages are written first, under the roster's serial number, and the signed index last of all:
+//! a reader never sees half a roster, and the index is the commit mark of a Create. No I/O here.
+
+use key_material::Fingerprint;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::names::{ClusterName, NodeIndex};
+use crate::ownership::Generation;
+use crate::record::NodeRecord;
+use crate::signed::{self, Document, DocumentError, PinnedKeys};
+
+/// The schema number of the index.
+pub const SCHEMA: u32 = 1;
+/// Nodes on one page: 64 entries of about 110 bytes fit a parameter's 8,192.
+pub const NODES_A_PAGE: usize = 64;
+
+/// One node as the roster lists it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RosterEntry {
+    /// The fingerprint of the node's P2P key.
+    #[serde(with = "signed::text_form")]
+    pub fingerprint: Fingerprint,
+    /// The node's index.
+    pub index: NodeIndex,
+    /// The number of its P2P key.
+    pub version: u64,
+}
+
+impl From<&NodeRecord> for RosterEntry {
+    fn from(record: &NodeRecord) -> Self {
+        Self { fingerprint: record.fingerprint.clone(), index: record.index, version: record.version }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    nodes: Vec<RosterEntry>,
+}
+
+/// The index of a roster: what its pages hold, and who stands behind them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RosterIndex {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The operation that wrote this index.
+    pub generation: Generation,
+    /// How many nodes the cluster has.
+    pub node_count: usize,
+    /// The physical id of the stack resource that the cluster belongs to.
+    pub owner: String,
+    /// How many pages there are.
+    pub pages: usize,
+    /// The regeneration token applied last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regenerate: Option<String>,
+    /// The schema number of this document.
+    pub schema: u32,
+    /// Grows with every index; part of the pages' names.
+    pub serial: u64,
+    /// SHA-256 over the page texts in order, in lower-case hex.
+    pub sha256: String,
+}
+
+impl Document for RosterIndex {
+    const DOMAIN: &'static str = "keyboot.roster.v1";
+    const FIELD: &'static str = "roster";
+}
+
+impl RosterIndex {
+    /// Reads a cluster's index: signed by a pinned key, of that very cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`], which names the reason.
+    pub fn verify(stored: &str, keys: &PinnedKeys, cluster: &ClusterName) -> Result<Self, DocumentError> {
+        let index: Self = signed::verify(stored, keys)?;
+        if index.cluster != *cluster {
+            return Err(DocumentError::Foreign {
+                found: index.cluster.to_string(),
+                expected: cluster.to_string(),
+            });
+        }
+        if index.schema != SCHEMA {
+            return Err(DocumentError::Inconsistent("its schema is not 1"));
+        }
+        Ok(index)
+    }
+
+    /// Reads the entries of this index's pages, given in order.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError::Inconsistent`] when the pages are not the ones the index was made of.
+    pub fn entries(&self, pages: &[String]) -> Result<Vec<RosterEntry>, DocumentError> {
+        if pages.len() != self.pages || digest(pages) != self.sha256 {
+            return Err(DocumentError::Inconsistent("its digest is not that of its pages"));
+        }
+        let mut entries = Vec::with_capacity(self.node_count);
+        for page in pages {
+            let page: Page = serde_json::from_str(page)
+                .map_err(|error| DocumentError::Malformed(error.to_string()))?;
+            entries.extend(page.nodes);
+        }
+        if entries.len() != self.node_count || !entries.is_sorted_by(|a, b| a.index < b.index) {
+            return Err(DocumentError::Inconsistent("its pages are not in ascending order or not whole"));
+        }
+        Ok(entries)
+    }
+}
+
+/// Writes the page texts of a roster, ascending, [`NODES_A_PAGE`] nodes on each.
+///
+/// # Errors
+///
+/// [`DocumentError::Malformed`] when an entry cannot be written as JSON.
+pub fn pages(entries: &[RosterEntry]) -> Result<Vec<String>, DocumentError> {
+    entries
+        .chunks(NODES_A_PAGE)
+        .map(|nodes| {
+            serde_jcs::to_string(&Page { nodes: nodes.to_vec() })
+                .map_err(|error| DocumentError::Malformed(error.to_string()))
+        })
+        .collect()
+}
+
+/// SHA-256 over the page texts in order, in lower-case hex.
+#[must_use]
+pub fn digest(pages: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for page in pages {
+        hash.update(page);
+    }
+    hex::encode(hash.finalize())
+}
