@@ -2,8 +2,8 @@
 //!
 //! Only error codes are taken over: a service's message may repeat what was sent.
 
-use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_sdk_kms::error::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use provisioning::ports::PortError;
 
 /// The code of a service's answer, where there was one.
@@ -34,7 +34,13 @@ fn is_passing(code: &str) -> bool {
         || code.contains("TooManyRequests")
         || code.contains("TooManyUpdates")
         || code.contains("LimitExceeded") && code.starts_with("Request")
-        || matches!(code, "InternalServiceError" | "KMSInternalException" | "DependencyTimeoutException" | "InternalServerError")
+        || matches!(
+            code,
+            "InternalServiceError"
+                | "KMSInternalException"
+                | "DependencyTimeoutException"
+                | "InternalServerError"
+        )
 }
 
 /// An error code as far as it may stand in a message.

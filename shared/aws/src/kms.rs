@@ -11,7 +11,12 @@ use crate::failure::failure;
 use crate::session::AwsWorld;
 
 impl Sealer for AwsWorld {
-    async fn seal(&self, key: &KmsKeyArn, context: &EncryptionContext, plaintext: &[u8]) -> Result<Vec<u8>, PortError> {
+    async fn seal(
+        &self,
+        key: &KmsKeyArn,
+        context: &EncryptionContext,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, PortError> {
         let mut call = self.kms().encrypt().key_id(key.as_str()).plaintext(Blob::new(plaintext));
         for (name, value) in context.pairs() {
             call = call.encryption_context(name, value);

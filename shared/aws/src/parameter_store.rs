@@ -36,13 +36,23 @@ impl Publisher for AwsWorld {
         Ok(names.iter().map(|name| found.remove(name.as_str())).collect())
     }
 
-    async fn publish_new(&self, _: &Permit, name: &ParameterName, text: &str, tags: &Tags) -> Result<(), PortError> {
+    async fn publish_new(
+        &self,
+        _: &Permit,
+        name: &ParameterName,
+        text: &str,
+        tags: &Tags,
+    ) -> Result<(), PortError> {
         let mut call = self.put(name, text);
         for (key, value) in tags {
             // Both fields are set, so building a tag does not fail; were it to, the put would
             // rather lack a tag than be made without its owner's check.
             let tag = Tag::builder().key(key).value(value).build();
-            call = call.tags(tag.map_err(|_| PortError::Refused { what: format!("tag {key}"), code: "incomplete".into() })?);
+            call =
+                call.tags(tag.map_err(|_| PortError::Refused {
+                    what: format!("tag {key}"),
+                    code: "incomplete".into(),
+                })?);
         }
         match call.send().await {
             Ok(_) => Ok(()),
@@ -53,7 +63,13 @@ impl Publisher for AwsWorld {
         }
     }
 
-    async fn republish(&self, _: &Permit, name: &ParameterName, text: &str, expires: Option<Timestamp>) -> Result<(), PortError> {
+    async fn republish(
+        &self,
+        _: &Permit,
+        name: &ParameterName,
+        text: &str,
+        expires: Option<Timestamp>,
+    ) -> Result<(), PortError> {
         let policy = expires.map_or_else(|| NO_POLICY.to_owned(), expiration);
         let call = self.put(name, text).overwrite(true).policies(policy);
         call.send().await.map_err(|error| failure("PutParameter", name.as_str(), &error))?;

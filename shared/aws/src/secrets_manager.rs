@@ -19,7 +19,8 @@ impl SecretStore for AwsWorld {
     async fn create_secret(&self, _: &Permit, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
         const CALL: &str = "CreateSecret";
         let name = secret.name.as_str();
-        let tags = secret.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let tags =
+            secret.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let created = self
             .secrets()
             .create_secret()

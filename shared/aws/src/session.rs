@@ -103,16 +103,13 @@ impl AwsWorld {
             .credentials_provider(SharedCredentialsProvider::new(settings.credentials))
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT)
-                    .operation_attempt_timeout(ATTEMPT)
-                    .build(),
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
             );
         #[cfg(feature = "local")]
         let builder = match settings.endpoint {
-            Some(endpoint) => builder.endpoint_url(endpoint).http_client(
-                aws_smithy_http_client::Builder::new().build_http(),
-            ),
+            Some(endpoint) => builder
+                .endpoint_url(endpoint)
+                .http_client(aws_smithy_http_client::Builder::new().build_http()),
             None => builder.http_client(https_client()),
         };
         #[cfg(not(feature = "local"))]

@@ -9,8 +9,13 @@ use crate::session::AwsWorld;
 const UNKNOWN: &str = "ValidationError";
 
 impl StackState for AwsWorld {
-    async fn resource_state(&self, stack_id: &str, logical_id: &str) -> Result<Option<ResourceState>, PortError> {
-        let call = self.stacks().describe_stack_resource().stack_name(stack_id).logical_resource_id(logical_id);
+    async fn resource_state(
+        &self,
+        stack_id: &str,
+        logical_id: &str,
+    ) -> Result<Option<ResourceState>, PortError> {
+        let call =
+            self.stacks().describe_stack_resource().stack_name(stack_id).logical_resource_id(logical_id);
         let detail = match call.send().await {
             Ok(answer) => answer.stack_resource_detail,
             Err(error) if code(&error) == Some(UNKNOWN) => None,

@@ -76,5 +76,5 @@ pub use physical_id::PhysicalResourceId;
 pub use request::{LogicalId, Properties, Request, RequestId, RequestType};
 pub use responder::{DeliveryFault, Responder};
 pub use response_url::{ResponseUrl, UrlFault};
-pub use serving::{Answered, Ending, Provider, Served, refuse, serve};
+pub use serving::{Answer, Ending, Provider, Served, refuse, serve};
 pub use stack_id::{Malformed, Partition, StackId};

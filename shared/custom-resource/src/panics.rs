@@ -28,7 +28,12 @@ pub fn install_silent_panic_hook_into(writer: impl Write + Send + 'static) {
 
 fn line(info: &PanicHookInfo<'_>) -> String {
     match info.location() {
-        Some(place) => format!("panicked at {}:{}:{}\n", place.file(), place.line(), place.column()),
+        Some(place) => format!(
+            "panicked at {}:{}:{}\n",
+            place.file(),
+            place.line(),
+            place.column()
+        ),
         None => "panicked at an unknown place\n".to_owned(),
     }
 }

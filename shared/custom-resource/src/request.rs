@@ -38,7 +38,9 @@ impl FromStr for RequestType {
         [Self::Create, Self::Update, Self::Delete]
             .into_iter()
             .find(|known| known.as_str() == text)
-            .ok_or(Malformed { expected: "Create, Update or Delete" })
+            .ok_or(Malformed {
+                expected: "Create, Update or Delete",
+            })
     }
 }
 
@@ -81,7 +83,8 @@ impl Request {
     /// identifies it changed. CloudFormation then deletes the resource under the old id.
     #[must_use]
     pub fn is_replacement(&self) -> bool {
-        self.request_type == RequestType::Update && self.physical_id.identity() != self.derived_id.identity()
+        self.request_type == RequestType::Update
+            && self.physical_id.identity() != self.derived_id.identity()
     }
 
     /// The id that a success is answered with.
@@ -90,7 +93,11 @@ impl Request {
     /// make CloudFormation delete the resource that is still in use.
     #[must_use]
     pub fn id_after_success(&self) -> &PhysicalResourceId {
-        if self.is_replacement() { &self.derived_id } else { &self.physical_id }
+        if self.is_replacement() {
+            &self.derived_id
+        } else {
+            &self.physical_id
+        }
     }
 }
 

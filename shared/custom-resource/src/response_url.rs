@@ -62,8 +62,8 @@ impl ResponseUrl {
     /// # Errors
     ///
     /// A [`UrlFault`] that says which rule is broken.
-    pub fn parse(text: impl Into<Zeroizing<String>>, stack_id: &StackId) -> Result<Self, UrlFault> {
-        let text = text.into();
+    pub fn parse(text: impl Into<String>, stack_id: &StackId) -> Result<Self, UrlFault> {
+        let text = Zeroizing::new(text.into());
         let url = read(&text)?;
         check(&url, stack_id)?;
         Ok(Self(text))
@@ -113,24 +113,42 @@ fn check(url: &Uri, stack_id: &StackId) -> Result<(), UrlFault> {
 
 fn is_response_bucket(host: &str, stack_id: &StackId) -> bool {
     let region = stack_id.region();
-    let bucket = format!("cloudformation-custom-resource-response-{}.", region.replace('-', ""));
+    let bucket = format!(
+        "cloudformation-custom-resource-response-{}.",
+        region.replace('-', "")
+    );
     let suffix = format!(".{}", stack_id.partition().dns_suffix());
-    let Some(endpoint) = host.strip_prefix(&bucket).and_then(|rest| rest.strip_suffix(&suffix)) else {
+    let Some(endpoint) = host
+        .strip_prefix(&bucket)
+        .and_then(|rest| rest.strip_suffix(&suffix))
+    else {
         return false;
     };
-    let regional = ["s3.", "s3-", "s3.dualstack.", "s3-fips.", "s3-fips.dualstack."];
-    regional.iter().any(|spelling| endpoint.strip_prefix(spelling) == Some(region))
+    let regional = [
+        "s3.",
+        "s3-",
+        "s3.dualstack.",
+        "s3-fips.",
+        "s3-fips.dualstack.",
+    ];
+    regional
+        .iter()
+        .any(|spelling| endpoint.strip_prefix(spelling) == Some(region))
         || (region == "us-east-1" && ["s3", "s3-external-1"].contains(&endpoint))
 }
 
 /// An emulator's URL: plain http on this machine, on any port.
 #[cfg(feature = "local")]
 fn is_local_exception(url: &Uri) -> bool {
-    let Some(authority) = url.authority() else { return false };
+    let Some(authority) = url.authority() else {
+        return false;
+    };
     let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = host == "localhost"
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
     url.scheme_str() == Some("http") && loopback && !authority.as_str().contains('@')
 }
 

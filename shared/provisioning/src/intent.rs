@@ -62,15 +62,19 @@ impl Intent {
         index.is_none_or(|index| index.serial < self.serial)
     }
 
-    /// The operations that never reached a roster, as far as `current` may conclude it: every one
-    /// in an open note; in a note of its own that is spent, those whose remains it took over.
+    /// The operations that never reached a roster, as far as can be concluded: every one in an
+    /// open note; in a note that `current` wrote and that is spent, those whose remains it took
+    /// over. What `current` itself makes is never among them.
     #[must_use]
-    pub(crate) fn never_listed(&self, index: Option<&RosterIndex>, current: &Generation) -> BTreeSet<Generation> {
-        let skipped = match self.generations.first() {
-            _ if self.is_open(index) => 0,
-            Some(first) if first == current => 1,
-            _ => return BTreeSet::new(),
-        };
-        self.generations.iter().skip(skipped).filter(|generation| *generation != current).cloned().collect()
+    pub(crate) fn never_listed(
+        &self,
+        index: Option<&RosterIndex>,
+        current: Option<&Generation>,
+    ) -> BTreeSet<Generation> {
+        let taken_over = current.is_some() && self.generations.first() == current;
+        if !self.is_open(index) && !taken_over {
+            return BTreeSet::new();
+        }
+        self.generations.iter().filter(|generation| Some(*generation) != current).cloned().collect()
     }
 }

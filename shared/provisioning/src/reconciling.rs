@@ -303,7 +303,7 @@ async fn write_intent(
         }
     }
     if let Some(unfinished) = &observed.intent {
-        intent.generations.extend(unfinished.never_listed(observed.index(), &operation.generation));
+        intent.generations.extend(unfinished.never_listed(observed.index(), Some(&operation.generation)));
     }
     let name = owner.cluster().intent_parameter(owner.digest());
     let text = sign(world, permit, &name, &intent).await?;

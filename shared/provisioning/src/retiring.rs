@@ -47,9 +47,10 @@ enum Fate {
 struct NeverListed(BTreeSet<Generation>);
 
 impl NeverListed {
-    fn of(operation: &Operation, observed: &Observed) -> Self {
+    /// `current` is an operation that is still making things.
+    fn of(observed: &Observed, current: Option<&Generation>) -> Self {
         let generations =
-            observed.intent.as_ref().map(|intent| intent.never_listed(observed.index(), &operation.generation));
+            observed.intent.as_ref().map(|intent| intent.never_listed(observed.index(), current));
         Self(generations.unwrap_or_default())
     }
 
@@ -76,7 +77,7 @@ impl NeverListed {
 
 /// What a Create or an Update no longer declares, worked out before it writes.
 pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Observed) -> Removal {
-    let never_listed = NeverListed::of(operation, observed);
+    let never_listed = NeverListed::of(observed, Some(&operation.generation));
     let declared = spec.slots();
     let mut removal = Removal::default();
     for (slot, facts) in observed.ours().filter(|(slot, _)| !declared.contains(slot)) {
@@ -119,6 +120,9 @@ pub(crate) async fn retire(
 }
 
 /// Removes a cluster whose resource goes, and gives what stays and why.
+///
+/// Where the operation's delivered id is not its owner's, only what never completed is removed: so
+/// it is for an id that CloudFormation made up, and for an Update that failed to replace.
 ///
 /// # Errors
 ///
@@ -173,7 +177,7 @@ impl Removal {
     fn of_all(operation: &Operation, observed: &Observed, rules: DeletionRules) -> Self {
         let mut removal = Self::default();
         let cluster = operation.owner.id.cluster();
-        let never_listed = NeverListed::of(operation, observed);
+        let never_listed = NeverListed::of(observed, None);
         // CloudFormation made the id up, since no answer ever reached it: then only what never
         // completed is ours to remove.
         let rules = if operation.delivered_id == operation.owner.id.as_str() {

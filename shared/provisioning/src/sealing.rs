@@ -113,10 +113,10 @@ impl StoredValue {
         text.push_str(key.curve().name());
         text.push_str(r#"","pkcs8":""#);
         // EXPOSE: into the text that CreateSecret sends, and nowhere else.
-        STANDARD.encode_string(key.expose_pkcs8_der().as_slice(), &mut text);
+        text.push_str(&key.expose_pkcs8_base64());
         text.push_str(r#"","sec1":""#);
         // EXPOSE: as above.
-        STANDARD.encode_string(key.expose_sec1_der().as_slice(), &mut text);
+        text.push_str(&key.expose_sec1_base64());
         if key.curve() == Curve::Secp256k1 {
             text.push_str(r#"","hex":""#);
             // EXPOSE: as above.

@@ -1,0 +1,105 @@
+//! From CloudFormation's words to provisioning's, and back. Decides nothing.
+
+use aws::AwsWorld;
+use custom_resource::{Deadline, Failure, IdentityScheme, Provider, Request, Success, data_budget};
+use provisioning::authority::PinnedStacks;
+use provisioning::ownership::{Generation, Owner, OwnerId};
+use provisioning::properties::{ClusterSpec, LenientSpec};
+use provisioning::{Operation, OperationKind, ProvisionError};
+
+/// How the physical id follows from an event.
+#[must_use]
+pub fn identity_scheme() -> IdentityScheme {
+    IdentityScheme::new(OwnerId::PREFIX).property("Namespace", Some("keyboot")).property("Cluster", None)
+}
+
+/// The provider of `Custom::NodeKeys`.
+#[derive(Debug)]
+pub struct NodeKeys {
+    /// AWS.
+    pub world: AwsWorld,
+    /// The stacks whose events count.
+    pub pinned: PinnedStacks,
+}
+
+impl Provider for NodeKeys {
+    async fn create(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
+        self.reconcile(request, OperationKind::Create).await
+    }
+
+    async fn update(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
+        let result = self.reconcile(request, OperationKind::Update).await;
+        if result.is_err() && request.is_replacement() {
+            self.abandon_replacement(request).await;
+        }
+        result
+    }
+
+    async fn delete(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
+        let delivered = owner_id(request, request.physical_id.as_str());
+        let Some(id) = delivered.or_else(|| owner_id(request, request.derived_id.as_str())) else {
+            return Ok(Success::default().with_reason("nothing was ever made under this id"));
+        };
+        let operation = operation(request, OperationKind::Delete, id);
+        let spec = LenientSpec::read(request.properties.as_map());
+        let told = provisioning::remove(&self.world, &self.pinned, &operation, &spec).await;
+        Ok(with_reason(Success::default(), &told.map_err(failure)?))
+    }
+}
+
+impl NodeKeys {
+    async fn reconcile(&self, request: &Request, kind: OperationKind) -> Result<Success, Failure> {
+        let spec = ClusterSpec::parse(request.properties.as_map())
+            .map_err(|fault| failure(ProvisionError::from(fault)))?;
+        let id = owner_id(request, request.id_after_success().as_str())
+            .ok_or_else(|| Failure::new("the physical id is not one that this function gave"))?;
+        let before = request.old_properties.as_ref().map(|old| LenientSpec::read(old.as_map()));
+        let operation = operation(request, kind, id);
+        let outcome = provisioning::reconcile(&self.world, &self.pinned, &operation, &spec, before.as_ref())
+            .await
+            .map_err(failure)?;
+        let mut success = Success::default();
+        for (name, value) in outcome.attributes(data_budget(request)) {
+            success = success.with(name, value);
+        }
+        Ok(with_reason(success, &outcome.told))
+    }
+
+    /// CloudFormation never sends a Delete for the new id of a replacement that failed, so what it
+    /// made goes here. What cannot be removed now is found by its owner tag.
+    async fn abandon_replacement(&self, request: &Request) {
+        let Some(id) = owner_id(request, request.derived_id.as_str()) else { return };
+        let operation = operation(request, OperationKind::Update, id);
+        let spec = LenientSpec::read(request.properties.as_map());
+        let _ = provisioning::remove(&self.world, &self.pinned, &operation, &spec).await;
+    }
+}
+
+/// Reads an id as one of ours: of our form, and of the event's own stack and resource.
+fn owner_id(request: &Request, text: &str) -> Option<OwnerId> {
+    let id: OwnerId = text.parse().ok()?;
+    let own = request.derived_id.as_str().rsplit('/').next();
+    (own == Some(id.digest())).then_some(id)
+}
+
+fn operation(request: &Request, kind: OperationKind, id: OwnerId) -> Operation {
+    Operation {
+        kind,
+        owner: Owner {
+            id,
+            stack_id: request.stack_id.as_str().to_owned(),
+            logical_id: request.logical_id.as_str().to_owned(),
+        },
+        generation: Generation::new(request.request_id.as_str()),
+        delivered_id: request.physical_id.as_str().to_owned(),
+        now: jiff::Timestamp::now(),
+    }
+}
+
+fn failure(error: impl std::fmt::Display) -> Failure {
+    Failure::new(error.to_string())
+}
+
+fn with_reason(success: Success, told: &[String]) -> Success {
+    if told.is_empty() { success } else { success.with_reason(told.join("; ")) }
+}

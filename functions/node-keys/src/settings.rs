@@ -1,0 +1,59 @@
+//! What the function is told by its environment: the one place where it is read.
+
+use aws::{AwsWorld, Credentials, Settings};
+use provisioning::authority::PinnedStacks;
+
+/// Why the function does not start.
+#[derive(Debug)]
+pub(crate) enum SettingsFault {
+    /// The environment could send secrets elsewhere or load foreign code.
+    #[cfg(not(feature = "local"))]
+    Tampered(custom_resource::TamperedEnvironment),
+    /// A variable is not set.
+    Missing(&'static str),
+    /// A variable's value is of no use.
+    Malformed(&'static str, &'static str),
+}
+
+impl std::fmt::Display for SettingsFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            #[cfg(not(feature = "local"))]
+            Self::Tampered(fault) => fault.fmt(f),
+            Self::Missing(name) => write!(f, "the environment variable {name} is not set"),
+            Self::Malformed(name, expected) => {
+                write!(f, "the environment variable {name} must be {expected}")
+            }
+        }
+    }
+}
+
+/// Reads what the function needs to know; opens no connection.
+pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
+    #[cfg(not(feature = "local"))]
+    custom_resource::refuse_tampered_environment(std::env::vars_os()).map_err(SettingsFault::Tampered)?;
+    let signing_key = variable("KEYBOOT_SIGNING_KEY_ARN")?
+        .parse()
+        .map_err(|_| SettingsFault::Malformed("KEYBOOT_SIGNING_KEY_ARN", "the full ARN of a KMS key"))?;
+    let pinned = PinnedStacks::from_list(&variable("KEYBOOT_STACK_IDS")?);
+    let credentials = Credentials::new(
+        variable("AWS_ACCESS_KEY_ID")?,
+        variable("AWS_SECRET_ACCESS_KEY")?,
+        variable("AWS_SESSION_TOKEN").ok(),
+        None,
+        "Lambda",
+    );
+    let world = AwsWorld::new(Settings {
+        region: variable("AWS_REGION")?,
+        credentials,
+        signing_key,
+        #[cfg(feature = "local")]
+        endpoint: variable("AWS_ENDPOINT_URL").ok(),
+    });
+    Ok((world, pinned))
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]
+fn variable(name: &'static str) -> Result<String, SettingsFault> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(SettingsFault::Missing(name))
+}

@@ -1,0 +1,238 @@
+//! The way to CloudFormation: one PUT, tried until it is taken or there is no time left.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::deadline::Deadline;
+use crate::response_url::ResponseUrl;
+
+/// How long one try may take, from looking up the host to the status of the response.
+const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// About how long the pause after the first try is; each one after is twice as long, up to
+/// [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// About how long a pause can become.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The most that is buffered of a response. Only its status matters: its body is never read.
+const MAX_RESPONSE_HEAD: usize = 16 * 1024;
+
+/// Sends answers.
+///
+/// An answer is a PUT to a pre-signed URL of S3. It is https under roots that are compiled in, so
+/// no file or variable of the environment can add one; it goes through no proxy and follows no
+/// redirect. The content type is sent empty, since CloudFormation's signature says so.
+///
+/// What may pass is tried again, with growing pauses of random length, until the deadline: a host
+/// that cannot be found or reached, a connection that breaks, a try that takes longer than 2 seconds,
+/// and the statuses 408, 429 and 500 to 599. Sending the same answer twice does no harm, for it
+/// overwrites itself. Any other status is final: a 403 says that the URL has expired or is not
+/// valid, a 400 that S3 does not understand the request, a 3xx would lead elsewhere, and none of
+/// them becomes another by repetition.
+///
+/// The client inside is made when it is first needed, as most of a cold start's time is not to be
+/// spent on it; no connection outlives its try, since the process may be frozen after it.
+#[derive(Debug, Default)]
+pub struct Responder {
+    client: OnceLock<HttpsClient>,
+}
+
+type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Why an answer did not arrive. It never holds the URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryFault {
+    /// There was no time left to try even once.
+    #[error("there was no time left")]
+    NoTime,
+    /// No TLS client could be made.
+    #[error("no TLS client could be made")]
+    NoClient,
+    /// The host was not found or not reached, or did not prove that it is the host.
+    #[error("no connection")]
+    NoConnection,
+    /// The connection broke, or what came back was no HTTP response.
+    #[error("the connection broke")]
+    ConnectionLost,
+    /// No response came in time.
+    #[error("no response in time")]
+    TimedOut,
+    /// The response had a status that takes no answer.
+    #[error("HTTP status {0}")]
+    Status(u16),
+}
+
+impl DeliveryFault {
+    /// Whether trying again is pointless.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::NoClient => true,
+            Self::Status(status) => !matches!(status, 408 | 429 | 500..=599),
+            Self::NoTime | Self::NoConnection | Self::ConnectionLost | Self::TimedOut => false,
+        }
+    }
+}
+
+/// An answer that did not arrive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undelivered {
+    pub(crate) fault: DeliveryFault,
+    pub(crate) tries: u32,
+}
+
+impl Responder {
+    /// A responder that has not made its client yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends an answer, and tells how many tries that took.
+    pub(crate) async fn deliver(
+        &self,
+        url: ResponseUrl,
+        body: Vec<u8>,
+        deadline: Deadline,
+    ) -> Result<u32, Undelivered> {
+        let mut tries = 0;
+        let client = self
+            .client()
+            .map_err(|fault| Undelivered { fault, tries })?;
+        let uri = url.into_uri().map_err(|_| Undelivered {
+            fault: DeliveryFault::NoClient,
+            tries,
+        })?;
+        let body = Bytes::from(body);
+        let deadline = deadline.for_sending().instant();
+        let mut fault = DeliveryFault::NoTime;
+        while Instant::now() < deadline {
+            tries += 1;
+            let limit = deadline.min(Instant::now() + TRY_TIMEOUT);
+            fault = match timeout_at(limit, put(client, &uri, &body)).await {
+                Ok(Ok(())) => return Ok(tries),
+                Ok(Err(fault)) => fault,
+                Err(_) => DeliveryFault::TimedOut,
+            };
+            let pause = pause_after(tries);
+            if fault.is_final() || Instant::now() + pause >= deadline {
+                break;
+            }
+            sleep(pause).await;
+        }
+        Err(Undelivered { fault, tries })
+    }
+
+    fn client(&self) -> Result<&HttpsClient, DeliveryFault> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = make_client().map_err(|_| DeliveryFault::NoClient)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+async fn put(client: &HttpsClient, uri: &Uri, body: &Bytes) -> Result<(), DeliveryFault> {
+    let mut request = Request::new(Full::new(body.clone()));
+    *request.method_mut() = Method::PUT;
+    *request.uri_mut() = uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(""));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    // The response is dropped with its body unread, and the connection with it.
+    match client
+        .request(request)
+        .await
+        .map(|response| response.status())
+    {
+        Ok(status) if status.is_success() => Ok(()),
+        Ok(status) => Err(DeliveryFault::Status(StatusCode::as_u16(&status))),
+        Err(error) if error.is_connect() => Err(DeliveryFault::NoConnection),
+        Err(_) => Err(DeliveryFault::ConnectionLost),
+    }
+}
+
+fn make_client() -> Result<HttpsClient, rustls::Error> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    let with_tls =
+        HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider())?;
+    #[cfg(not(feature = "local"))]
+    let with_schemes = with_tls.https_only();
+    #[cfg(feature = "local")]
+    let with_schemes = with_tls.https_or_http();
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_max_idle_per_host(0)
+        .retry_canceled_requests(false)
+        .http1_max_buf_size(MAX_RESPONSE_HEAD);
+    Ok(builder.build(with_schemes.enable_http1().wrap_connector(http)))
+}
+
+/// A pause between a half of its nominal length and the whole, so that functions that failed
+/// together do not come back together.
+fn pause_after(tries: u32) -> Duration {
+    let doublings = tries.saturating_sub(1).min(16);
+    let nominal = FIRST_PAUSE
+        .saturating_mul(1 << doublings)
+        .min(LONGEST_PAUSE);
+    // The standard library seeds each of these anew. It need not be more random than that.
+    let random = RandomState::new().build_hasher().finish();
+    let share = f64::from(u16::try_from(random % 1000).unwrap_or_default()) / 1000.0;
+    nominal.mul_f64(0.5 + share / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_differ() {
+        for (tries, nominal) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (6, 3200),
+            (7, 5000),
+            (u32::MAX, 5000),
+        ] {
+            let nominal = Duration::from_millis(nominal);
+            let pauses: Vec<_> = (0..50).map(|_| pause_after(tries)).collect();
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| (nominal / 2..=nominal).contains(pause)),
+                "{pauses:?}"
+            );
+            assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for status in [408, 429, 500, 502, 503, 504, 599] {
+            assert!(!DeliveryFault::Status(status).is_final(), "{status}");
+        }
+        for status in [
+            101, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 411, 412, 413,
+        ] {
+            assert!(DeliveryFault::Status(status).is_final(), "{status}");
+        }
+    }
+}
