@@ -109,10 +109,7 @@ impl ApiKey {
         if !base62::fits(&digits[..ENTROPY_DIGITS], 32) {
             return Err(KeyMaterialError::InvalidApiKey(ApiKeyFault::Range));
         }
-        Ok(Self {
-            kind,
-            text: expected,
-        })
+        Ok(Self { kind, text: expected })
     }
 
     /// What the key opens.
@@ -142,9 +139,7 @@ impl ApiKey {
 /// Shows the kind and nothing else.
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiKey")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("ApiKey").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 

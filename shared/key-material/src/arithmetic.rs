@@ -65,9 +65,7 @@ macro_rules! operations {
             use $curve::{FieldBytes, NonZeroScalar, PublicKey, SecretKey};
             use zeroize::{Zeroize as _, Zeroizing};
 
-            pub(super) fn make_scalar<R: TryCryptoRng>(
-                rng: &mut R,
-            ) -> Result<Zeroizing<Vec<u8>>, R::Error> {
+            pub(super) fn make_scalar<R: TryCryptoRng>(rng: &mut R) -> Result<Zeroizing<Vec<u8>>, R::Error> {
                 // Not by `SecretKey`'s own generator, which in elliptic-curve 0.14 draws from
                 // zero: this one draws again on zero, as it does on what the order rejects.
                 let mut scalar = NonZeroScalar::try_generate_from_rng(rng)?;

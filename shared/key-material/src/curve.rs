@@ -69,10 +69,7 @@ impl FromStr for Curve {
 
     /// Reads a name exactly as [`Curve::name`] writes it; aliases and other cases are refused.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|curve| curve.name() == name)
-            .ok_or(KeyMaterialError::UnknownCurve)
+        Self::ALL.into_iter().find(|curve| curve.name() == name).ok_or(KeyMaterialError::UnknownCurve)
     }
 }
 
@@ -92,21 +89,9 @@ mod tests {
 
     #[test]
     fn aliases_are_refused() {
-        for name in [
-            "",
-            "p-256",
-            "P256",
-            " P-256",
-            "P-256\n",
-            "SECP256K1",
-            "prime256v1",
-            "P-521",
-        ] {
+        for name in ["", "p-256", "P256", " P-256", "P-256\n", "SECP256K1", "prime256v1", "P-521"] {
             let refused = name.parse::<Curve>();
-            assert!(
-                matches!(refused, Err(KeyMaterialError::UnknownCurve)),
-                "{name:?}"
-            );
+            assert!(matches!(refused, Err(KeyMaterialError::UnknownCurve)), "{name:?}");
         }
     }
 }

@@ -76,11 +76,7 @@ mod tests {
         ] {
             let content = vec![0x5a; length];
             let expected = [header, content.clone()].concat();
-            assert_eq!(
-                *element(OCTET_STRING, &[&content]),
-                expected,
-                "{length} bytes"
-            );
+            assert_eq!(*element(OCTET_STRING, &[&content]), expected, "{length} bytes");
         }
     }
 

@@ -54,11 +54,7 @@ impl fmt::Display for EthereumAddress {
         let mut text = String::with_capacity(2 + digits.len());
         text.push_str("0x");
         for (digit, mark) in digits.chars().zip(hash.chars()) {
-            text.push(if mark >= '8' {
-                digit.to_ascii_uppercase()
-            } else {
-                digit
-            });
+            text.push(if mark >= '8' { digit.to_ascii_uppercase() } else { digit });
         }
         f.pad(&text)
     }
@@ -69,18 +65,11 @@ impl FromStr for EthereumAddress {
 
     /// Reads an address exactly as it is written; another case of a letter is a typing mistake.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text
-            .strip_prefix("0x")
-            .ok_or(KeyMaterialError::InvalidEthereumAddress)?;
+        let digits = text.strip_prefix("0x").ok_or(KeyMaterialError::InvalidEthereumAddress)?;
         let mut bytes = [0; 20];
-        hex::decode_to_slice(digits, &mut bytes)
-            .map_err(|_| KeyMaterialError::InvalidEthereumAddress)?;
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| KeyMaterialError::InvalidEthereumAddress)?;
         let address = Self(bytes);
-        if address.to_string() == text {
-            Ok(address)
-        } else {
-            Err(KeyMaterialError::InvalidEthereumAddress)
-        }
+        if address.to_string() == text { Ok(address) } else { Err(KeyMaterialError::InvalidEthereumAddress) }
     }
 }
 
@@ -96,9 +85,7 @@ impl NodeId {
     ///
     /// [`KeyMaterialError::WrongCurve`] when the key is not on secp256k1.
     pub fn of(public_key: &P2pPublicKey) -> Result<Self, KeyMaterialError> {
-        Ok(Self(
-            Keccak256::digest(secp256k1_coordinates(public_key)?).into(),
-        ))
+        Ok(Self(Keccak256::digest(secp256k1_coordinates(public_key)?).into()))
     }
 
     /// The raw id.
@@ -135,23 +122,15 @@ pub fn enode(public_key: &P2pPublicKey, host: &str, port: u16) -> Result<String,
 fn secp256k1_coordinates(public_key: &P2pPublicKey) -> Result<&[u8], KeyMaterialError> {
     match public_key.curve() {
         Curve::Secp256k1 => Ok(public_key.coordinates()),
-        found => Err(KeyMaterialError::WrongCurve {
-            needed: Curve::Secp256k1,
-            found,
-        }),
+        found => Err(KeyMaterialError::WrongCurve { needed: Curve::Secp256k1, found }),
     }
 }
 
 /// A host as it stands in a URL (RFC 3986, section 3.2.2); none if it is not one.
 fn url_host(host: &str) -> Option<String> {
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if let Some(address) = bracketed {
-        return address
-            .parse::<Ipv6Addr>()
-            .ok()
-            .map(|address| format!("[{address}]"));
+        return address.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"));
     }
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => Some(address.to_string()),
@@ -165,15 +144,11 @@ fn url_host(host: &str) -> Option<String> {
 fn is_dns_name(name: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let ends_in_number = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let ends_in_number =
+        name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     name.len() <= 253 && name.split('.').all(is_label) && !ends_in_number
 }

@@ -42,15 +42,12 @@ impl FromStr for Fingerprint {
     /// Reads a fingerprint exactly as it is written; upper-case digits are refused, so that equal
     /// fingerprints are equal texts.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text
-            .strip_prefix(PREFIX)
-            .ok_or(KeyMaterialError::InvalidFingerprint)?;
+        let digits = text.strip_prefix(PREFIX).ok_or(KeyMaterialError::InvalidFingerprint)?;
         if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(KeyMaterialError::InvalidFingerprint);
         }
         let mut digest = [0; 32];
-        hex::decode_to_slice(digits, &mut digest)
-            .map_err(|_| KeyMaterialError::InvalidFingerprint)?;
+        hex::decode_to_slice(digits, &mut digest).map_err(|_| KeyMaterialError::InvalidFingerprint)?;
         Ok(Self(digest))
     }
 }

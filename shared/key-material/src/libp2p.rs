@@ -30,10 +30,7 @@ impl PeerId {
     pub fn of(public_key: &P2pPublicKey) -> Result<Self, KeyMaterialError> {
         let found = public_key.curve();
         if found != Curve::Secp256k1 {
-            return Err(KeyMaterialError::WrongCurve {
-                needed: Curve::Secp256k1,
-                found,
-            });
+            return Err(KeyMaterialError::WrongCurve { needed: Curve::Secp256k1, found });
         }
         let mut bytes = [0; 39];
         bytes[..2].copy_from_slice(&MULTIHASH);

@@ -9,9 +9,7 @@ use sec1::der::{Decode as _, Encode as _};
 use sec1::{ALGORITHM_OID, EcParameters, EcPrivateKey};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::{
-    Curve, KeyMaterialError, P2pPublicKey, PrivateKeyFault, arithmetic, der, random, text,
-};
+use crate::{Curve, KeyMaterialError, P2pPublicKey, PrivateKeyFault, arithmetic, der, random, text};
 
 /// A P2P private key: a scalar from 1 to its curve's order less 1.
 ///
@@ -72,22 +70,14 @@ impl P2pPrivateKey {
 
         // The reader skips attributes and extensions. Written again without them, the document
         // is as long as it was only if there were none.
-        let length = info
-            .encoded_len()
-            .ok()
-            .and_then(|length| usize::try_from(length).ok());
+        let length = info.encoded_len().ok().and_then(|length| usize::try_from(length).ok());
         if length != Some(document.len()) {
-            return Err(KeyMaterialError::InvalidPrivateKey(
-                PrivateKeyFault::Encoding,
-            ));
+            return Err(KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Encoding));
         }
 
         let inner = EcPrivateKey::from_der(info.private_key.as_bytes())
             .map_err(|_| KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Encoding))?;
-        if inner
-            .parameters
-            .is_some_and(|parameters| named_curve(parameters) != Some(curve))
-        {
+        if inner.parameters.is_some_and(|parameters| named_curve(parameters) != Some(curve)) {
             return Err(KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Curve));
         }
 
@@ -107,9 +97,8 @@ impl P2pPrivateKey {
     ///
     /// As [`P2pPrivateKey::from_pkcs8_der`]; base64 that is not canonical is an encoding fault.
     pub fn from_pkcs8_base64(text: &str) -> Result<Self, KeyMaterialError> {
-        let document = text::read_secret_base64(text).ok_or(
-            KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Encoding),
-        )?;
+        let document = text::read_secret_base64(text)
+            .ok_or(KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Encoding))?;
         Self::from_pkcs8_der(&document)
     }
 
@@ -248,8 +237,7 @@ impl P2pPrivateKey {
     }
 
     fn make_with<R: TryCryptoRng>(curve: Curve, rng: &mut R) -> Result<Self, KeyMaterialError> {
-        let scalar =
-            arithmetic::make_scalar(curve, rng).map_err(|_| KeyMaterialError::RandomUnavailable)?;
+        let scalar = arithmetic::make_scalar(curve, rng).map_err(|_| KeyMaterialError::RandomUnavailable)?;
         Self::from_padded(curve, scalar)
     }
 
@@ -263,9 +251,7 @@ impl P2pPrivateKey {
         if self.public_key.is_point(point) {
             Ok(())
         } else {
-            Err(KeyMaterialError::InvalidPrivateKey(
-                PrivateKeyFault::PublicKey,
-            ))
+            Err(KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::PublicKey))
         }
     }
 
@@ -286,19 +272,14 @@ impl P2pPrivateKey {
         let point = der::bit_string(&self.public_key.to_uncompressed_point());
         let public_key = der::element(der::CONTEXT_1, &[&point]);
         let parameters = parameters.unwrap_or_default();
-        der::element(
-            der::SEQUENCE,
-            &[&version, &private_key, parameters, &public_key],
-        )
+        der::element(der::SEQUENCE, &[&version, &private_key, parameters, &public_key])
     }
 }
 
 /// Shows the curve and nothing else.
 impl fmt::Debug for P2pPrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("P2pPrivateKey")
-            .field("curve", &self.curve())
-            .finish_non_exhaustive()
+        f.debug_struct("P2pPrivateKey").field("curve", &self.curve()).finish_non_exhaustive()
     }
 }
 
@@ -408,11 +389,7 @@ mod tests {
             let mut key = P2pPrivateKey::make(curve).unwrap();
             key.prove().unwrap();
             key.public_key = P2pPrivateKey::make(curve).unwrap().public_key();
-            assert_eq!(
-                key.prove().unwrap_err(),
-                KeyMaterialError::Unproven,
-                "{curve}"
-            );
+            assert_eq!(key.prove().unwrap_err(), KeyMaterialError::Unproven, "{curve}");
         }
     }
 }

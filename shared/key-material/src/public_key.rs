@@ -65,10 +65,7 @@ impl P2pPublicKey {
     /// form of a point or not on the curve.
     pub fn from_uncompressed_point(curve: Curve, point: &[u8]) -> Result<Self, KeyMaterialError> {
         match arithmetic::uncompressed(curve, point) {
-            Some(uncompressed) if uncompressed == point => Ok(Self {
-                curve,
-                point: uncompressed,
-            }),
+            Some(uncompressed) if uncompressed == point => Ok(Self { curve, point: uncompressed }),
             _ => Err(KeyMaterialError::InvalidPublicKey(PublicKeyFault::Point)),
         }
     }
@@ -81,8 +78,7 @@ impl P2pPublicKey {
 
     /// Whether `point`, compressed or not, is this key.
     pub(crate) fn is_point(&self, point: &[u8]) -> bool {
-        arithmetic::uncompressed(self.curve, point)
-            .is_some_and(|uncompressed| uncompressed == self.point)
+        arithmetic::uncompressed(self.curve, point).is_some_and(|uncompressed| uncompressed == self.point)
     }
 
     /// The curve the key lies on.

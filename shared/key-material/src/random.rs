@@ -15,8 +15,6 @@ use crate::KeyMaterialError;
 /// [`KeyMaterialError::RandomUnavailable`] when the operating system has none to give.
 pub(crate) fn make_entropy() -> Result<Box<Zeroizing<[u8; 32]>>, KeyMaterialError> {
     let mut entropy = Box::new(Zeroizing::new([0; 32]));
-    SysRng
-        .try_fill_bytes(entropy.as_mut_slice())
-        .map_err(|_| KeyMaterialError::RandomUnavailable)?;
+    SysRng.try_fill_bytes(entropy.as_mut_slice()).map_err(|_| KeyMaterialError::RandomUnavailable)?;
     Ok(entropy)
 }

@@ -46,9 +46,7 @@ impl SharePassword {
     #[must_use]
     pub fn derive_from_entropy(entropy: &[u8; 32]) -> Self {
         // The engine sizes its output before it writes, and turns it into text in place.
-        Self {
-            text: Zeroizing::new(URL_SAFE_NO_PAD.encode(entropy)),
-        }
+        Self { text: Zeroizing::new(URL_SAFE_NO_PAD.encode(entropy)) }
     }
 
     /// The password's text.

@@ -45,12 +45,7 @@ mod tests {
     fn base64_reads_back_from_its_one_text() {
         for size in 0..=185 {
             let bytes = vec![0xa5; size];
-            assert_eq!(
-                read_secret_base64(&secret_base64(&bytes))
-                    .unwrap()
-                    .as_slice(),
-                bytes
-            );
+            assert_eq!(read_secret_base64(&secret_base64(&bytes)).unwrap().as_slice(), bytes);
         }
         for other in ["pQ", "pR==", "pQ==\n", " pQ==", "p-Wl", "pQ=\u{e9}"] {
             assert!(read_secret_base64(other).is_none(), "{other:?}");

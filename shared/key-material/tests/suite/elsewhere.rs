@@ -62,13 +62,10 @@ fn keys_are_the_same_keys_elsewhere() {
 #[test]
 fn names_are_the_same_names_elsewhere() {
     let python = python().unwrap_or_else(|| {
-        panic!(
-            "nothing to compare Keccak with: install python3, or name a Python in KEYBOOT_PYTHON"
-        )
+        panic!("nothing to compare Keccak with: install python3, or name a Python in KEYBOOT_PYTHON")
     });
-    let public_keys: Vec<_> = (0..12)
-        .map(|_| P2pPrivateKey::make(Curve::Secp256k1).unwrap().public_key())
-        .collect();
+    let public_keys: Vec<_> =
+        (0..12).map(|_| P2pPrivateKey::make(Curve::Secp256k1).unwrap().public_key()).collect();
     let given: Vec<_> = public_keys
         .iter()
         .map(|public_key| {
@@ -105,56 +102,25 @@ fn compare_with_openssl(openssl: &str) {
         let spki = key.public_key().to_spki_der();
         // EXPOSE: to the other program, of a key that is made for this test.
         let (pkcs8, sec1) = (key.expose_pkcs8_der(), key.expose_sec1_der());
-        run(
-            openssl,
-            &["pkey", "-inform", "DER", "-check", "-noout"],
-            &pkcs8,
-        );
-        run(
-            openssl,
-            &["pkey", "-inform", "DER", "-pubin", "-pubcheck", "-noout"],
-            &spki,
-        );
+        run(openssl, &["pkey", "-inform", "DER", "-check", "-noout"], &pkcs8);
+        run(openssl, &["pkey", "-inform", "DER", "-pubin", "-pubcheck", "-noout"], &spki);
         assert_eq!(convert(&["pkey", "-pubout"], &pkcs8), spki, "{curve}");
         assert_eq!(convert(&["ec", "-pubout"], &sec1), spki, "{curve}");
-        assert_eq!(
-            convert(&["pkey", "-pubin", "-pubout"], &spki),
-            spki,
-            "{curve}"
-        );
+        assert_eq!(convert(&["pkey", "-pubin", "-pubout"], &spki), spki, "{curve}");
         assert_eq!(convert(&["ec"], &pkcs8), *sec1, "{curve}");
-        assert_eq!(
-            convert(&["pkcs8", "-topk8", "-nocrypt"], &sec1),
-            *pkcs8,
-            "{curve}"
-        );
+        assert_eq!(convert(&["pkcs8", "-topk8", "-nocrypt"], &sec1), *pkcs8, "{curve}");
 
         // Theirs, here.
         let option = format!("ec_paramgen_curve:{}", curve.name());
-        let generate = [
-            "genpkey",
-            "-algorithm",
-            "EC",
-            "-pkeyopt",
-            &option,
-            "-outform",
-            "DER",
-            "-quiet",
-        ];
+        let generate = ["genpkey", "-algorithm", "EC", "-pkeyopt", &option, "-outform", "DER", "-quiet"];
         // By what it generates it means SEC 1 in one version and PKCS#8 in another.
-        let made = convert(
-            &["pkcs8", "-topk8", "-nocrypt"],
-            &run(openssl, &generate, &[]),
-        );
+        let made = convert(&["pkcs8", "-topk8", "-nocrypt"], &run(openssl, &generate, &[]));
         let key = P2pPrivateKey::from_pkcs8_der(&made).unwrap();
         assert_eq!(key.curve(), curve);
         // EXPOSE: to this comparison, of a key that is made for this test.
         assert_eq!(*key.expose_pkcs8_der(), made, "{curve}");
         let published = convert(&["pkey", "-pubout"], &made);
-        assert!(
-            key.matches(&P2pPublicKey::from_spki_der(&published).unwrap()),
-            "{curve}"
-        );
+        assert!(key.matches(&P2pPublicKey::from_spki_der(&published).unwrap()), "{curve}");
     }
 }
 
@@ -198,10 +164,7 @@ fn openssl() -> Option<String> {
 fn python() -> Option<String> {
     match std::env::var("KEYBOOT_PYTHON") {
         Ok(named) => {
-            assert!(
-                answers(&named, &["--version"]),
-                "KEYBOOT_PYTHON names no Python that runs"
-            );
+            assert!(answers(&named, &["--version"]), "KEYBOOT_PYTHON names no Python that runs");
             Some(named)
         }
         Err(_) => answers("python3", &["--version"]).then(|| "python3".to_owned()),

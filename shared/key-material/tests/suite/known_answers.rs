@@ -23,16 +23,8 @@ fn a_private_key_is_written_as_its_readers_expect() {
         assert_eq!(*key.expose_scalar(), unhex(&vector.scalar), "{name}");
         assert_eq!(*key.expose_pkcs8_base64(), vector.pkcs8, "{name}");
         assert_eq!(*key.expose_sec1_base64(), vector.sec1, "{name}");
-        assert_eq!(
-            STANDARD.encode(key.expose_pkcs8_der()),
-            vector.pkcs8,
-            "{name}"
-        );
-        assert_eq!(
-            STANDARD.encode(key.expose_sec1_der()),
-            vector.sec1,
-            "{name}"
-        );
+        assert_eq!(STANDARD.encode(key.expose_pkcs8_der()), vector.pkcs8, "{name}");
+        assert_eq!(STANDARD.encode(key.expose_sec1_der()), vector.sec1, "{name}");
     }
 }
 
@@ -60,31 +52,11 @@ fn a_public_key_is_written_as_its_readers_expect() {
         let public_key = key_of(&vector).public_key();
         assert_eq!(public_key.curve().to_string(), vector.curve, "{name}");
         assert_eq!(public_key.to_spki_base64(), vector.spki, "{name}");
-        assert_eq!(
-            STANDARD.encode(public_key.to_spki_der()),
-            vector.spki,
-            "{name}"
-        );
-        assert_eq!(
-            hex::encode(public_key.to_uncompressed_point()),
-            vector.uncompressed,
-            "{name}"
-        );
-        assert_eq!(
-            hex::encode(public_key.to_compressed_point()),
-            vector.compressed,
-            "{name}"
-        );
-        assert_eq!(
-            public_key.fingerprint().to_string(),
-            vector.fingerprint,
-            "{name}"
-        );
-        assert_eq!(
-            P2pPublicKey::from_spki_base64(&vector.spki).unwrap(),
-            public_key,
-            "{name}"
-        );
+        assert_eq!(STANDARD.encode(public_key.to_spki_der()), vector.spki, "{name}");
+        assert_eq!(hex::encode(public_key.to_uncompressed_point()), vector.uncompressed, "{name}");
+        assert_eq!(hex::encode(public_key.to_compressed_point()), vector.compressed, "{name}");
+        assert_eq!(public_key.fingerprint().to_string(), vector.fingerprint, "{name}");
+        assert_eq!(P2pPublicKey::from_spki_base64(&vector.spki).unwrap(), public_key, "{name}");
     }
 }
 
@@ -95,21 +67,10 @@ fn a_secp256k1_key_has_its_ethereum_and_libp2p_names() {
         let public_key = key_of(&vector).public_key();
         if public_key.curve() != Curve::Secp256k1 {
             let found = public_key.curve();
-            let expected = KeyMaterialError::WrongCurve {
-                needed: Curve::Secp256k1,
-                found,
-            };
-            assert_eq!(
-                EthereumAddress::of(&public_key).unwrap_err(),
-                expected,
-                "{name}"
-            );
+            let expected = KeyMaterialError::WrongCurve { needed: Curve::Secp256k1, found };
+            assert_eq!(EthereumAddress::of(&public_key).unwrap_err(), expected, "{name}");
             assert_eq!(NodeId::of(&public_key).unwrap_err(), expected, "{name}");
-            assert_eq!(
-                enode(&public_key, "127.0.0.1", 30303).unwrap_err(),
-                expected,
-                "{name}"
-            );
+            assert_eq!(enode(&public_key, "127.0.0.1", 30303).unwrap_err(), expected, "{name}");
             assert_eq!(PeerId::of(&public_key).unwrap_err(), expected, "{name}");
             continue;
         }
@@ -131,14 +92,8 @@ fn the_vectors_hold_leading_zeros_for_every_curve() {
     for curve in Curve::ALL {
         let of_curve = || vectors.iter().filter(|vector| vector.curve == curve.name());
         let coordinate_digits = 2 * curve.field_size();
-        assert!(
-            of_curve().any(|vector| vector.scalar.starts_with("00")),
-            "{curve}: scalar"
-        );
-        assert!(
-            of_curve().any(|vector| vector.uncompressed[2..].starts_with("00")),
-            "{curve}: x"
-        );
+        assert!(of_curve().any(|vector| vector.scalar.starts_with("00")), "{curve}: scalar");
+        assert!(of_curve().any(|vector| vector.uncompressed[2..].starts_with("00")), "{curve}: x");
         assert!(
             of_curve().any(|vector| vector.uncompressed[2 + coordinate_digits..].starts_with("00")),
             "{curve}: y"
@@ -202,10 +157,7 @@ fn an_address_is_written_in_its_checksummed_case() {
 #[test]
 fn an_enode_url_takes_names_and_addresses() {
     let vectors = vectors::p2p_keys();
-    let vector = vectors
-        .iter()
-        .find(|vector| vector.enode.is_some())
-        .unwrap();
+    let vector = vectors.iter().find(|vector| vector.enode.is_some()).unwrap();
     let public_key = key_of(vector).public_key();
     let digits = &vector.uncompressed[2..];
     for (host, written) in [

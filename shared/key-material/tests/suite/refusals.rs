@@ -2,8 +2,8 @@
 
 use key_material::ethereum::{EthereumAddress, enode};
 use key_material::{
-    ApiKey, ApiKeyHash, Curve, Fingerprint, KeyMaterialError, P2pPrivateKey, P2pPublicKey,
-    PrivateKeyFault, PublicKeyFault,
+    ApiKey, ApiKeyHash, Curve, Fingerprint, KeyMaterialError, P2pPrivateKey, P2pPublicKey, PrivateKeyFault,
+    PublicKeyFault,
 };
 
 use crate::vectors::{self, Form, unhex};
@@ -79,30 +79,19 @@ fn a_bare_scalar_is_as_long_as_the_field() {
 fn a_bare_scalar_is_above_zero_and_below_the_order() {
     let orders = [
         // NIST SP 800-186, sections 3.2.1.3 and 3.2.1.4; SEC 2, section 2.4.1.
-        (
-            Curve::P256,
-            "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
-        ),
+        (Curve::P256, "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551"),
         (
             Curve::P384,
             "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf\
              581a0db248b0a77aecec196accc52973",
         ),
-        (
-            Curve::Secp256k1,
-            "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
-        ),
+        (Curve::Secp256k1, "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"),
     ];
     for (curve, order) in orders {
         let order = unhex(order);
         let mut above = order.clone();
         *above.last_mut().unwrap() += 1;
-        for scalar in [
-            vec![0; curve.field_size()],
-            order,
-            above,
-            vec![0xff; curve.field_size()],
-        ] {
+        for scalar in [vec![0; curve.field_size()], order, above, vec![0xff; curve.field_size()]] {
             let refused = P2pPrivateKey::from_scalar(curve, &scalar).unwrap_err();
             let expected = KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Range);
             assert_eq!(refused, expected, "{curve}");
@@ -115,26 +104,15 @@ fn a_private_key_in_other_base64_is_refused() {
     let key = P2pPrivateKey::make(Curve::P256).unwrap();
     // EXPOSE: to this test, which made the key.
     let text = key.expose_pkcs8_base64();
-    for text in [
-        "",
-        &text[..text.len() - 4],
-        &format!("{}\n", *text),
-        &format!(" {}", *text),
-    ] {
+    for text in ["", &text[..text.len() - 4], &format!("{}\n", *text), &format!(" {}", *text)] {
         let error = P2pPrivateKey::from_pkcs8_base64(text).unwrap_err();
-        assert_eq!(
-            error,
-            KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Encoding)
-        );
+        assert_eq!(error, KeyMaterialError::InvalidPrivateKey(PrivateKeyFault::Encoding));
     }
 }
 
 #[test]
 fn a_public_key_in_other_base64_is_refused() {
-    let text = P2pPrivateKey::make(Curve::P256)
-        .unwrap()
-        .public_key()
-        .to_spki_base64();
+    let text = P2pPrivateKey::make(Curve::P256).unwrap().public_key().to_spki_base64();
     let url_safe = text.replace('+', "-").replace('/', "_");
     let mut refused = vec![
         String::new(),
@@ -225,11 +203,7 @@ fn an_address_with_a_letter_in_the_wrong_case_is_refused() {
             let error = changed.parse::<EthereumAddress>().unwrap_err();
             assert_eq!(error, KeyMaterialError::InvalidEthereumAddress, "{changed}");
         }
-        for changed in [
-            &vector.text[2..],
-            &vector.text[..40],
-            &format!("{}00", vector.text),
-        ] {
+        for changed in [&vector.text[2..], &vector.text[..40], &format!("{}00", vector.text)] {
             let error = changed.parse::<EthereumAddress>().unwrap_err();
             assert_eq!(error, KeyMaterialError::InvalidEthereumAddress, "{changed}");
         }
@@ -263,10 +237,6 @@ fn an_enode_url_has_room_for_a_host_and_a_port_only() {
         (long_name.as_str(), 30303),
     ] {
         let error = enode(&public_key, host, port).unwrap_err();
-        assert_eq!(
-            error,
-            KeyMaterialError::InvalidEndpoint,
-            "{host:?}, port {port}"
-        );
+        assert_eq!(error, KeyMaterialError::InvalidEndpoint, "{host:?}, port {port}");
     }
 }

@@ -18,18 +18,16 @@ fn kinds() -> impl Strategy<Value = ApiKeyKind> {
 /// Scalars with up to eight leading zero bytes: with those, the case that goes wrong elsewhere
 /// turns up in every run.
 fn keys() -> impl Strategy<Value = P2pPrivateKey> {
-    (
-        curves(),
-        proptest::array::uniform32(any::<u8>()),
-        0..=8_usize,
-    )
-        .prop_filter_map("a scalar is in range", |(curve, random, zeros)| {
+    (curves(), proptest::array::uniform32(any::<u8>()), 0..=8_usize).prop_filter_map(
+        "a scalar is in range",
+        |(curve, random, zeros)| {
             let mut scalar = vec![0; curve.field_size()];
             for (to, from) in scalar.iter_mut().skip(zeros).zip(random.iter().cycle()) {
                 *to = *from;
             }
             P2pPrivateKey::from_scalar(curve, &scalar).ok()
-        })
+        },
+    )
 }
 
 proptest! {

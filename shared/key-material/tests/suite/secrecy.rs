@@ -30,29 +30,18 @@ fn spellings(secret: &[u8]) -> Vec<String> {
 
 fn assert_shows_nothing(shown: &str, secret: &[u8], what: &str) {
     // A pretty-printed list has its own line breaks: none count.
-    let visible = |text: &str| -> String {
-        text.chars()
-            .filter(|character| !character.is_whitespace())
-            .collect()
-    };
+    let visible =
+        |text: &str| -> String { text.chars().filter(|character| !character.is_whitespace()).collect() };
     let shown = visible(shown);
     for spelling in spellings(secret) {
         let characters: Vec<char> = visible(&spelling).chars().collect();
         for window in characters.windows(WINDOW) {
             // Brackets and commas of a list are no secret.
-            if window
-                .iter()
-                .filter(|character| character.is_alphanumeric())
-                .count()
-                < 4
-            {
+            if window.iter().filter(|character| character.is_alphanumeric()).count() < 4 {
                 continue;
             }
             let window: String = window.iter().collect();
-            assert!(
-                !shown.contains(&window),
-                "{what}: {window:?} of the secret is shown"
-            );
+            assert!(!shown.contains(&window), "{what}: {window:?} of the secret is shown");
         }
     }
 }
@@ -66,11 +55,7 @@ fn debug_shows_what_is_public_and_no_more() {
     ] {
         let key = P2pPrivateKey::make(curve).unwrap();
         assert_eq!(format!("{key:?}"), shown);
-        for shown in [
-            format!("{key:?}"),
-            format!("{key:#?}"),
-            format!("{:?}", Some(&key)),
-        ] {
+        for shown in [format!("{key:?}"), format!("{key:#?}"), format!("{:?}", Some(&key))] {
             // EXPOSE: to this search.
             assert_shows_nothing(&shown, &key.expose_scalar(), "a private key");
         }
@@ -162,18 +147,10 @@ fn an_exposed_buffer_was_sized_once() {
     for curve in Curve::ALL {
         let key = P2pPrivateKey::make(curve).unwrap();
         // EXPOSE: to these measurements.
-        for buffer in [
-            key.expose_scalar(),
-            key.expose_pkcs8_der(),
-            key.expose_sec1_der(),
-        ] {
+        for buffer in [key.expose_scalar(), key.expose_pkcs8_der(), key.expose_sec1_der()] {
             assert_eq!(buffer.capacity(), buffer.len(), "{curve}");
         }
-        for text in [
-            key.expose_scalar_hex(),
-            key.expose_pkcs8_base64(),
-            key.expose_sec1_base64(),
-        ] {
+        for text in [key.expose_scalar_hex(), key.expose_pkcs8_base64(), key.expose_sec1_base64()] {
             assert_eq!(text.capacity(), text.len(), "{curve}");
         }
     }
