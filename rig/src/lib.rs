@@ -1,1 +1,35 @@
-//! stub
+//! The local services: what starts them, stops them and looks into them.
+//!
+//! Used by `cargo xtask` and by the end-to-end tests alike. Everything is created below the
+//! target folder, listens on loopback on ports chosen for the run, and ends with the value that
+//! stands for it.
+
+pub mod cloud;
+pub mod cluster;
+pub mod functions;
+pub mod ministack;
+pub mod python;
+pub mod stack;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> &'static Path {
+    let rig = Path::new(env!("CARGO_MANIFEST_DIR"));
+    rig.parent().unwrap_or(rig)
+}
+
+/// Where the rig keeps what it makes: `rig/` below the target folder.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "cargo says by this variable where its target folder is")]
+pub fn home() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    target.join("rig")
+}
+
+/// The workspace's `Cargo.toml` of the repository that is built.
+#[must_use]
+pub fn template() -> PathBuf {
+    repository().join("template.yaml")
+}

@@ -8,18 +8,17 @@ use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::{Operation, OperationKind, ProvisionError};
 
 /// How the physical id follows from an event.
-#[must_use]
-pub fn identity_scheme() -> IdentityScheme {
+pub(crate) fn identity_scheme() -> IdentityScheme {
     IdentityScheme::new(OwnerId::PREFIX).property("Namespace", Some("keyboot")).property("Cluster", None)
 }
 
 /// The provider of `Custom::NodeKeys`.
 #[derive(Debug)]
-pub struct NodeKeys {
+pub(crate) struct NodeKeys {
     /// AWS.
-    pub world: AwsWorld,
+    pub(crate) world: AwsWorld,
     /// The stacks whose events count.
-    pub pinned: PinnedStacks,
+    pub(crate) pinned: PinnedStacks,
 }
 
 impl Provider for NodeKeys {
@@ -38,7 +37,7 @@ impl Provider for NodeKeys {
     async fn delete(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
         let delivered = owner_id(request, request.physical_id.as_str());
         let Some(id) = delivered.or_else(|| owner_id(request, request.derived_id.as_str())) else {
-            return Ok(Success::default().with_reason("nothing was ever made under this id"));
+            return Ok(Success::default().because("nothing was ever made under this id"));
         };
         let operation = operation(request, OperationKind::Delete, id);
         let spec = LenientSpec::read(request.properties.as_map());
@@ -101,5 +100,5 @@ fn failure(error: impl std::fmt::Display) -> Failure {
 }
 
 fn with_reason(success: Success, told: &[String]) -> Success {
-    if told.is_empty() { success } else { success.with_reason(told.join("; ")) }
+    if told.is_empty() { success } else { success.because(told.join("; ")) }
 }

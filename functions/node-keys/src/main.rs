@@ -28,7 +28,10 @@ async fn main() -> ExitCode {
         let deadline = Deadline::from_epoch_millis(event.context.deadline);
         let served = serve(event.payload, deadline, scheme, responder, provider).await;
         aws::JsonLines.write(&served_line(&served));
-        Ok::<(), lambda_runtime::Error>(())
+        if served.deserves_another_invocation() {
+            return Err("the answer was not delivered");
+        }
+        Ok(())
     });
     match lambda_runtime::run(service).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -78,10 +78,7 @@ impl Success {
 
 impl fmt::Debug for Success {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Success")
-            .field("data", &self.data.keys())
-            .field("reason", &self.reason)
-            .finish()
+        f.debug_struct("Success").field("data", &self.data.keys()).field("reason", &self.reason).finish()
     }
 }
 
@@ -96,9 +93,7 @@ impl Failure {
     /// A failure for a reason.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 
@@ -121,6 +116,7 @@ pub fn data_budget(request: &Request) -> usize {
 
 /// What every answer to an event repeats from it.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "they are the protocol's names")]
 pub(crate) struct Heading<'a> {
     pub(crate) physical_id: &'a PhysicalResourceId,
     pub(crate) stack_id: &'a StackId,
@@ -142,16 +138,12 @@ impl Heading<'_> {
         if body.len() > MAX_ANSWER_BYTES {
             return Err(body.len());
         }
-        let reason = success
-            .reason
-            .as_deref()
-            .filter(|reason| !reason.is_empty());
+        let reason = success.reason.as_deref().filter(|reason| !reason.is_empty());
         let room = MAX_ANSWER_BYTES.saturating_sub(body.len() + r#""Reason":"","#.len());
         Ok(match reason.and_then(|reason| cut(reason, room)) {
-            Some(reason) => Composed {
-                body: self.answer(Status::Success, Some(&reason), data),
-                reason: Some(reason),
-            },
+            Some(reason) => {
+                Composed { body: self.answer(Status::Success, Some(&reason), data), reason: Some(reason) }
+            }
             None => Composed { body, reason: None },
         })
     }
@@ -159,17 +151,10 @@ impl Heading<'_> {
     /// The answer for a failure, which needs a reason. It always fits: what else stands in it has
     /// bounds that leave several hundred bytes.
     pub(crate) fn failure(&self, reason: &str) -> Composed {
-        let reason = if reason.is_empty() {
-            "no reason was given"
-        } else {
-            reason
-        };
+        let reason = if reason.is_empty() { "no reason was given" } else { reason };
         let without = self.answer(Status::Failed, Some(""), None).len();
         let reason = cut(reason, MAX_ANSWER_BYTES.saturating_sub(without)).unwrap_or_default();
-        Composed {
-            body: self.answer(Status::Failed, Some(&reason), None),
-            reason: Some(reason),
-        }
+        Composed { body: self.answer(Status::Failed, Some(&reason), None), reason: Some(reason) }
     }
 
     fn answer(
@@ -243,9 +228,7 @@ mod tests {
     fn heading_parts() -> (PhysicalResourceId, StackId, RequestId, LogicalId) {
         (
             "things/blue/0123456789abcdef".parse().unwrap(),
-            "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/5b0c"
-                .parse()
-                .unwrap(),
+            "arn:aws:cloudformation:eu-west-1:123456789012:stack/shop/5b0c".parse().unwrap(),
             "request-1".parse().unwrap(),
             "Thing".parse().unwrap(),
         )
@@ -263,11 +246,7 @@ mod tests {
 
     #[test]
     fn counts_every_character_as_the_serializer_writes_it() {
-        for character in (0..=0x10_ffff)
-            .step_by(7)
-            .chain(0..0x300)
-            .filter_map(char::from_u32)
-        {
+        for character in (0..=0x10_ffff).step_by(7).chain(0..0x300).filter_map(char::from_u32) {
             let written = serde_json::to_string(&character).unwrap().len() - 2;
             assert_eq!(bytes_in_json(character), written, "{character:?}");
         }
@@ -294,10 +273,7 @@ mod tests {
                     assert!(reason.starts_with(kept));
                     assert!(composed.body.len() <= MAX_ANSWER_BYTES);
                     // At most one character's width is given away.
-                    assert!(
-                        composed.body.len() + each > MAX_ANSWER_BYTES,
-                        "{character:?} {total}"
-                    );
+                    assert!(composed.body.len() + each > MAX_ANSWER_BYTES, "{character:?} {total}");
                 }
             }
         }
@@ -339,9 +315,7 @@ mod tests {
             for spare in 0..40 {
                 // The attribute alone is `,"Data":{"k":"v…"}`: 16 bytes around its value.
                 let value = "v".repeat(MAX_ANSWER_BYTES - frame - 16 - spare);
-                let success = Success::default()
-                    .with("k", value.clone())
-                    .because("because it is so");
+                let success = Success::default().with("k", value.clone()).because("because it is so");
                 let composed = heading.success(&success).unwrap();
                 assert!(composed.body.len() <= MAX_ANSWER_BYTES);
                 let document: serde_json::Value = serde_json::from_slice(&composed.body).unwrap();
@@ -361,14 +335,8 @@ mod tests {
         with_heading(|heading| {
             let frame = heading.answer(Status::Success, None, None).len();
             let of_size = |size: usize| Success::default().with("k", "v".repeat(size - frame - 16));
-            assert_eq!(
-                heading.success(&of_size(4096)).map(|fits| fits.body.len()),
-                Ok(4096)
-            );
-            assert_eq!(
-                heading.success(&of_size(4097)).map(|fits| fits.body.len()),
-                Err(4097)
-            );
+            assert_eq!(heading.success(&of_size(4096)).map(|fits| fits.body.len()), Ok(4096));
+            assert_eq!(heading.success(&of_size(4097)).map(|fits| fits.body.len()), Err(4097));
         });
     }
 

@@ -24,9 +24,7 @@ impl Deadline {
     /// The deadline as Lambda gives it with each invocation: in milliseconds since the epoch.
     #[must_use]
     pub fn from_epoch_millis(millis: u64) -> Self {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::after(Duration::from_millis(millis).saturating_sub(now))
     }
 
@@ -64,10 +62,6 @@ impl Deadline {
 
     fn earlier_by(self, reserve: Duration) -> Self {
         let remaining = self.remaining();
-        Self(
-            self.0
-                .checked_sub(reserve.min(remaining / 4))
-                .unwrap_or(self.0),
-        )
+        Self(self.0.checked_sub(reserve.min(remaining / 4)).unwrap_or(self.0))
     }
 }

@@ -95,17 +95,11 @@ pub(crate) fn read(
     let delivered_id = match request_type {
         // There is none yet; what an emulator puts here means nothing.
         Ok(RequestType::Create) => None,
-        _ => Some(parse::<PhysicalResourceId>(
-            &mut fields,
-            "PhysicalResourceId",
-        )),
+        _ => Some(parse::<PhysicalResourceId>(&mut fields, "PhysicalResourceId")),
     };
     let properties = take_properties(&mut fields, "ResourceProperties");
-    let derived_id = scheme.derive(
-        &stack_id,
-        &logical_id,
-        properties.as_ref().unwrap_or(&Properties::default()),
-    );
+    let derived_id =
+        scheme.derive(&stack_id, &logical_id, properties.as_ref().unwrap_or(&Properties::default()));
     let failure_id = match &delivered_id {
         Some(Ok(delivered)) => delivered,
         _ => &derived_id,
@@ -131,9 +125,7 @@ pub(crate) fn read(
             derived_id,
             properties: properties?,
             old_properties: match request_type {
-                RequestType::Update => {
-                    optional(take_properties(&mut fields, "OldResourceProperties"))?
-                }
+                RequestType::Update => optional(take_properties(&mut fields, "OldResourceProperties"))?,
                 RequestType::Create | RequestType::Delete => None,
             },
         })
@@ -155,10 +147,7 @@ fn take_text(fields: &mut Map<String, Value>, name: &'static str) -> Result<Stri
     }
 }
 
-fn take_properties(
-    fields: &mut Map<String, Value>,
-    name: &'static str,
-) -> Result<Properties, EventFault> {
+fn take_properties(fields: &mut Map<String, Value>, name: &'static str) -> Result<Properties, EventFault> {
     match take(fields, name)? {
         Value::Object(map) => Ok(Properties::from(map)),
         _ => Err(field(name, FieldFault::NotAnObject)),
@@ -169,25 +158,17 @@ fn parse<T: FromStr<Err = Malformed>>(
     fields: &mut Map<String, Value>,
     name: &'static str,
 ) -> Result<T, EventFault> {
-    take_text(fields, name)?
-        .parse()
-        .map_err(|fault: Malformed| field(name, fault))
+    take_text(fields, name)?.parse().map_err(|fault: Malformed| field(name, fault))
 }
 
 fn optional<T>(found: Result<T, EventFault>) -> Result<Option<T>, EventFault> {
     match found {
         Ok(value) => Ok(Some(value)),
-        Err(EventFault::Field {
-            fault: FieldFault::Missing,
-            ..
-        }) => Ok(None),
+        Err(EventFault::Field { fault: FieldFault::Missing, .. }) => Ok(None),
         Err(fault) => Err(fault),
     }
 }
 
 fn field(name: &'static str, fault: impl Into<FieldFault>) -> EventFault {
-    EventFault::Field {
-        name,
-        fault: fault.into(),
-    }
+    EventFault::Field { name, fault: fault.into() }
 }

@@ -43,10 +43,7 @@ impl IdentityScheme {
     /// A scheme whose ids begin with a prefix, which obeys the rule for values.
     #[must_use]
     pub fn new(prefix: &'static str) -> Self {
-        Self {
-            prefix: usable(prefix),
-            properties: Vec::new(),
-        }
+        Self { prefix: usable(prefix), properties: Vec::new() }
     }
 
     /// Adds a property to the identity, with the value it has where the event does not name it.
@@ -58,10 +55,7 @@ impl IdentityScheme {
     /// On the fifteenth property, since an id has a limited length.
     #[must_use]
     pub fn property(mut self, name: &'static str, default: Option<&'static str>) -> Self {
-        assert!(
-            self.properties.len() < MAX_PROPERTIES,
-            "an identity has at most 14 properties"
-        );
+        assert!(self.properties.len() < MAX_PROPERTIES, "an identity has at most 14 properties");
         self.properties.push(IdentityProperty { name, default });
         self
     }
@@ -97,9 +91,5 @@ impl IdentityScheme {
 
 fn usable(value: &str) -> &str {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte);
-    if consists_of(value, 1..=MAX_VALUE_BYTES, allowed) {
-        value
-    } else {
-        UNUSABLE
-    }
+    if consists_of(value, 1..=MAX_VALUE_BYTES, allowed) { value } else { UNUSABLE }
 }

@@ -42,11 +42,12 @@
 //! | [`Provider`], [`Success`], [`Failure`] | the work, which this crate knows nothing of |
 //! | [`serve`], [`refuse`], [`Deadline`], [`Served`] | the guard around the work |
 //! | [`ResponseUrl`], [`Responder`] | the answer's way out |
+//! | [`install_silent_panic_hook`], [`refuse_tampered_environment`] | how a process begins that handles secrets |
 //!
 //! # What it never does
 //!
-//! It reads no environment variable, writes no log line (but for the panic hook, when asked) and
-//! keeps no state between events. It sends nothing but the answer, and that to nobody but
+//! It reads no environment variable (it is handed them, to refuse some), writes no log line (but for
+//! the panic hook, when asked) and keeps no state between events. It sends nothing but the answer, and that to nobody but
 //! CloudFormation's own bucket in the Region of the event's stack. It never answers twice: the
 //! [`ResponseUrl`] is a value that answering consumes.
 //!
@@ -66,6 +67,7 @@ mod responder;
 mod response_url;
 mod serving;
 mod stack_id;
+mod surroundings;
 
 pub use answer::{Failure, MAX_ANSWER_BYTES, Status, Success, data_budget};
 pub use deadline::{ANSWER_RESERVE, Deadline};
@@ -78,3 +80,4 @@ pub use responder::{DeliveryFault, Responder};
 pub use response_url::{ResponseUrl, UrlFault};
 pub use serving::{Answer, Ending, Provider, Served, refuse, serve};
 pub use stack_id::{Malformed, Partition, StackId};
+pub use surroundings::{TamperedEnvironment, refuse_tampered_environment};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Makes every panic of this process write its file, line and column to standard error, and nothing
 /// else.
@@ -18,22 +18,16 @@ pub fn install_silent_panic_hook() {
 pub fn install_silent_panic_hook_into(writer: impl Write + Send + 'static) {
     let writer = Mutex::new(writer);
     panic::set_hook(Box::new(move |info| {
-        // A hook that panics aborts the process: a writer that fails or is poisoned is left alone.
-        if let Ok(mut writer) = writer.try_lock() {
-            let _ = writer.write_all(line(info).as_bytes());
-            let _ = writer.flush();
-        }
+        // A hook that panics aborts the process, so a writer that fails is left alone.
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writer.write_all(line(info).as_bytes());
+        let _ = writer.flush();
     }));
 }
 
 fn line(info: &PanicHookInfo<'_>) -> String {
     match info.location() {
-        Some(place) => format!(
-            "panicked at {}:{}:{}\n",
-            place.file(),
-            place.line(),
-            place.column()
-        ),
+        Some(place) => format!("panicked at {}:{}:{}\n", place.file(), place.line(), place.column()),
         None => "panicked at an unknown place\n".to_owned(),
     }
 }

@@ -31,9 +31,7 @@ impl PhysicalResourceId {
     /// id without a slash is all identity, and no derived id's.
     #[must_use]
     pub fn identity(&self) -> &str {
-        self.0
-            .rsplit_once('/')
-            .map_or(self.0.as_str(), |(identity, _)| identity)
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(identity, _)| identity)
     }
 
     /// For ids that are sound by the way they were put together.
@@ -50,9 +48,7 @@ impl FromStr for PhysicalResourceId {
         if is_sound(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Malformed {
-                expected: "1 to 1,024 bytes without control characters",
-            })
+            Err(Malformed { expected: "1 to 1,024 bytes without control characters" })
         }
     }
 }

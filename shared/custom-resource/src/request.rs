@@ -38,9 +38,7 @@ impl FromStr for RequestType {
         [Self::Create, Self::Update, Self::Delete]
             .into_iter()
             .find(|known| known.as_str() == text)
-            .ok_or(Malformed {
-                expected: "Create, Update or Delete",
-            })
+            .ok_or(Malformed { expected: "Create, Update or Delete" })
     }
 }
 
@@ -52,8 +50,8 @@ impl fmt::Display for RequestType {
 
 /// One operation on one resource, as CloudFormation asked for it.
 ///
-/// The fields are those of the page "Custom resource request objects" in the CloudFormation user
-/// guide, except the `ResponseURL`: that is a credential, and whoever does the work has no use for it.
+/// The fields are those of the page "CloudFormation custom resource request and response
+/// reference" in the CloudFormation user guide, except the `ResponseURL`: that is a credential, and whoever does the work has no use for it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
@@ -83,8 +81,7 @@ impl Request {
     /// identifies it changed. CloudFormation then deletes the resource under the old id.
     #[must_use]
     pub fn is_replacement(&self) -> bool {
-        self.request_type == RequestType::Update
-            && self.physical_id.identity() != self.derived_id.identity()
+        self.request_type == RequestType::Update && self.physical_id.identity() != self.derived_id.identity()
     }
 
     /// The id that a success is answered with.
@@ -93,11 +90,7 @@ impl Request {
     /// make CloudFormation delete the resource that is still in use.
     #[must_use]
     pub fn id_after_success(&self) -> &PhysicalResourceId {
-        if self.is_replacement() {
-            &self.derived_id
-        } else {
-            &self.physical_id
-        }
+        if self.is_replacement() { &self.derived_id } else { &self.physical_id }
     }
 }
 

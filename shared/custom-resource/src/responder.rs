@@ -1,7 +1,7 @@
 //! The way to CloudFormation: one PUT, tried until it is taken or there is no time left.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -35,7 +35,8 @@ const MAX_RESPONSE_HEAD: usize = 16 * 1024;
 ///
 /// An answer is a PUT to a pre-signed URL of S3. It is https under roots that are compiled in, so
 /// no file or variable of the environment can add one; it goes through no proxy and follows no
-/// redirect. The content type is sent empty, since CloudFormation's signature says so.
+/// redirect. The content type is sent empty, since CloudFormation signs the URL so: AWS's own code, on
+/// the page "`cfn-response` module" in the CloudFormation user guide, does the same.
 ///
 /// What may pass is tried again, with growing pauses of random length, until the deadline: a host
 /// that cannot be found or reached, a connection that breaks, a try that takes longer than 2 seconds,
@@ -111,13 +112,8 @@ impl Responder {
         deadline: Deadline,
     ) -> Result<u32, Undelivered> {
         let mut tries = 0;
-        let client = self
-            .client()
-            .map_err(|fault| Undelivered { fault, tries })?;
-        let uri = url.into_uri().map_err(|_| Undelivered {
-            fault: DeliveryFault::NoClient,
-            tries,
-        })?;
+        let client = self.client().map_err(|fault| Undelivered { fault, tries })?;
+        let uri = url.into_uri().map_err(|_| Undelivered { fault: DeliveryFault::NoClient, tries })?;
         let body = Bytes::from(body);
         let deadline = deadline.for_sending().instant();
         let mut fault = DeliveryFault::NoTime;
@@ -155,11 +151,7 @@ async fn put(client: &HttpsClient, uri: &Uri, body: &Bytes) -> Result<(), Delive
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(""));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     // The response is dropped with its body unread, and the connection with it.
-    match client
-        .request(request)
-        .await
-        .map(|response| response.status())
-    {
+    match client.request(request).await.map(|response| response.status()) {
         Ok(status) if status.is_success() => Ok(()),
         Ok(status) => Err(DeliveryFault::Status(StatusCode::as_u16(&status))),
         Err(error) if error.is_connect() => Err(DeliveryFault::NoConnection),
@@ -171,17 +163,13 @@ fn make_client() -> Result<HttpsClient, rustls::Error> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
-    let with_tls =
-        HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider())?;
+    let with_tls = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider())?;
     #[cfg(not(feature = "local"))]
     let with_schemes = with_tls.https_only();
     #[cfg(feature = "local")]
     let with_schemes = with_tls.https_or_http();
     let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .pool_max_idle_per_host(0)
-        .retry_canceled_requests(false)
-        .http1_max_buf_size(MAX_RESPONSE_HEAD);
+    builder.pool_max_idle_per_host(0).retry_canceled_requests(false).http1_max_buf_size(MAX_RESPONSE_HEAD);
     Ok(builder.build(with_schemes.enable_http1().wrap_connector(http)))
 }
 
@@ -189,9 +177,7 @@ fn make_client() -> Result<HttpsClient, rustls::Error> {
 /// together do not come back together.
 fn pause_after(tries: u32) -> Duration {
     let doublings = tries.saturating_sub(1).min(16);
-    let nominal = FIRST_PAUSE
-        .saturating_mul(1 << doublings)
-        .min(LONGEST_PAUSE);
+    let nominal = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
     // The standard library seeds each of these anew. It need not be more random than that.
     let random = RandomState::new().build_hasher().finish();
     let share = f64::from(u16::try_from(random % 1000).unwrap_or_default()) / 1000.0;
@@ -200,26 +186,17 @@ fn pause_after(tries: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
     fn pauses_grow_to_a_limit_and_differ() {
-        for (tries, nominal) in [
-            (1, 100),
-            (2, 200),
-            (3, 400),
-            (6, 3200),
-            (7, 5000),
-            (u32::MAX, 5000),
-        ] {
+        for (tries, nominal) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (u32::MAX, 5000)] {
             let nominal = Duration::from_millis(nominal);
             let pauses: Vec<_> = (0..50).map(|_| pause_after(tries)).collect();
-            assert!(
-                pauses
-                    .iter()
-                    .all(|pause| (nominal / 2..=nominal).contains(pause)),
-                "{pauses:?}"
-            );
+            assert!(pauses.iter().all(|pause| (nominal / 2..=nominal).contains(pause)), "{pauses:?}");
             assert!(pauses.iter().any(|pause| *pause != pauses[0]));
         }
     }
@@ -229,10 +206,44 @@ mod tests {
         for status in [408, 429, 500, 502, 503, 504, 599] {
             assert!(!DeliveryFault::Status(status).is_final(), "{status}");
         }
-        for status in [
-            101, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 411, 412, 413,
-        ] {
+        for status in [101, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 411, 412, 413] {
             assert!(DeliveryFault::Status(status).is_final(), "{status}");
         }
+    }
+
+    /// What a client says first to a socket that hangs up on it, and what becomes of its request.
+    async fn first_words(scheme: &str) -> (Vec<u8>, Result<(), DeliveryFault>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let listening = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = vec![0; 4096];
+            let length = stream.read(&mut heard).await.unwrap();
+            heard.truncate(length);
+            heard
+        });
+        let responder = Responder::new();
+        let uri = format!("{scheme}://127.0.0.1:{port}/key?Signature=canary").parse().unwrap();
+        let sent = put(responder.client().unwrap(), &uri, &Bytes::from_static(b"canary")).await;
+        let heard = timeout_at(Instant::now() + Duration::from_millis(200), listening).await;
+        (heard.map(Result::unwrap).unwrap_or_default(), sent)
+    }
+
+    #[tokio::test]
+    async fn https_begins_with_a_handshake_and_sends_nothing_without_one() {
+        let (heard, sent) = first_words("https").await;
+        assert_eq!(sent, Err(DeliveryFault::NoConnection));
+        // A TLS record of type handshake (RFC 8446, section 5.1).
+        assert_eq!(heard[..2], [0x16, 0x03]);
+        assert!(!heard.windows(6).any(|window| window == b"canary"));
+    }
+
+    /// The second wall behind the check of the URL.
+    #[cfg(not(feature = "local"))]
+    #[tokio::test]
+    async fn plain_http_is_beyond_the_client() {
+        let (heard, sent) = first_words("http").await;
+        assert_eq!(sent, Err(DeliveryFault::NoConnection));
+        assert!(heard.is_empty());
     }
 }

@@ -13,11 +13,14 @@ use crate::stack_id::StackId;
 /// comes from the event, so whoever can invoke the function can put another there and have the
 /// answer sent to it. Hence it is taken only if it is https, without user information and without a
 /// port, and its host is CloudFormation's response bucket in the Region of the event's stack. The
-/// bucket is AWS's own: the page "Create a VPC interface endpoint for CloudFormation" names it
-/// `cloudformation-custom-resource-response-<region>`, the Region without its dashes. Its host is
-/// written in any of the ways that the pages "Amazon Simple Storage Service endpoints and quotas"
-/// and "Virtual hosting of general purpose buckets" name: with a dot or a dash before the Region,
-/// dual-stack, FIPS, and for us-east-1 also without a Region.
+/// bucket is AWS's own: the page "Access CloudFormation using an interface endpoint (AWS
+/// `PrivateLink`)" in the CloudFormation user guide names it
+/// `cloudformation-custom-resource-response-<region>`, the Region without its dashes. Its host may be
+/// written in any way in which S3 can be addressed with the bucket in front, by the pages "Amazon
+/// Simple Storage Service endpoints and quotas" in the AWS General Reference and "Virtual hosting of
+/// general purpose buckets" in the S3 user guide: a dot or a dash before the Region, dual-stack,
+/// FIPS, and for us-east-1 also without a Region. A spelling that a Region does not have leads
+/// nowhere, for the names below the suffix are all AWS's.
 ///
 /// It cannot be cloned or shown, and its text is overwritten when it is dropped. Answering consumes
 /// it, so there is one answer at most. What is beyond reach are the copies that an HTTP client keeps
@@ -113,27 +116,13 @@ fn check(url: &Uri, stack_id: &StackId) -> Result<(), UrlFault> {
 
 fn is_response_bucket(host: &str, stack_id: &StackId) -> bool {
     let region = stack_id.region();
-    let bucket = format!(
-        "cloudformation-custom-resource-response-{}.",
-        region.replace('-', "")
-    );
+    let bucket = format!("cloudformation-custom-resource-response-{}.", region.replace('-', ""));
     let suffix = format!(".{}", stack_id.partition().dns_suffix());
-    let Some(endpoint) = host
-        .strip_prefix(&bucket)
-        .and_then(|rest| rest.strip_suffix(&suffix))
-    else {
+    let Some(endpoint) = host.strip_prefix(&bucket).and_then(|rest| rest.strip_suffix(&suffix)) else {
         return false;
     };
-    let regional = [
-        "s3.",
-        "s3-",
-        "s3.dualstack.",
-        "s3-fips.",
-        "s3-fips.dualstack.",
-    ];
-    regional
-        .iter()
-        .any(|spelling| endpoint.strip_prefix(spelling) == Some(region))
+    let regional = ["s3.", "s3-", "s3.dualstack.", "s3-fips.", "s3-fips.dualstack."];
+    regional.iter().any(|spelling| endpoint.strip_prefix(spelling) == Some(region))
         || (region == "us-east-1" && ["s3", "s3-external-1"].contains(&endpoint))
 }
 
@@ -145,10 +134,8 @@ fn is_local_exception(url: &Uri) -> bool {
     };
     let host = authority.host();
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = host == "localhost"
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
+    let loopback =
+        host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     url.scheme_str() == Some("http") && loopback && !authority.as_str().contains('@')
 }
 

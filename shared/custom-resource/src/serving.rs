@@ -24,10 +24,7 @@ use crate::stack_id::StackId;
 /// operation must be harmless to repeat. The deadline is the moment at which the work is stopped:
 /// its future is dropped at the next `await`. Work that never awaits cannot be stopped, and long
 /// computations belong elsewhere.
-#[expect(
-    async_fn_in_trait,
-    reason = "the caller of `serve` has the concrete type, and with it `Send`"
-)]
+#[expect(async_fn_in_trait, reason = "the caller of `serve` has the concrete type, and with it `Send`")]
 pub trait Provider {
     /// Makes the resource.
     async fn create(&self, request: &Request, deadline: Deadline) -> Result<Success, Failure>;
@@ -81,19 +78,9 @@ impl Served {
 impl fmt::Display for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answered { answer, tries } => {
-                write!(f, "answered {} in {tries} tries", answer.status())
-            }
-            Self::NotDelivered {
-                answer,
-                fault,
-                tries,
-            } => {
-                write!(
-                    f,
-                    "could not deliver {} in {tries} tries: {fault}",
-                    answer.status()
-                )
+            Self::Answered { answer, tries } => write!(f, "answered {answer}; tries: {tries}"),
+            Self::NotDelivered { answer, fault, tries } => {
+                write!(f, "could not deliver {answer}; tries: {tries}, and the last: {fault}")
             }
             Self::Unanswerable { why } => write!(f, "could not be answered: {why}"),
         }
@@ -128,6 +115,21 @@ impl Answer {
     }
 }
 
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let request_type = self.request_type.map_or("unknown request", RequestType::as_str);
+        write!(
+            f,
+            "{} ({}) to the {request_type} of {} in {}, request {}",
+            self.status(),
+            self.ending,
+            self.logical_id,
+            self.stack_id,
+            self.request_id,
+        )
+    }
+}
+
 /// How the work on an event ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -144,6 +146,19 @@ pub enum Ending {
     OutOfTime,
     /// The provider succeeded, but with more data than an answer holds.
     TooLarge,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::BadEvent => "bad event",
+            Self::Panicked => "panicked",
+            Self::OutOfTime => "out of time",
+            Self::TooLarge => "too large",
+        })
+    }
 }
 
 impl Ending {
@@ -229,10 +244,7 @@ impl Verdict {
         let stop = deadline.for_work();
         let failed = |ending, reason| Self::failed(ending, request.physical_id.clone(), reason);
         if stop.has_passed() {
-            return failed(
-                Ending::OutOfTime,
-                "the function had no time left to begin".to_owned(),
-            );
+            return failed(Ending::OutOfTime, "the function had no time left to begin".to_owned());
         }
         let work = async {
             match request.request_type {
@@ -254,10 +266,8 @@ impl Verdict {
             Ok(Ok(Err(failure))) => failed(Ending::Failed, failure.reason),
             Ok(Err(payload)) => {
                 overwrite(payload);
-                let reason = format!(
-                    "the function panicked: its log says where, near request id {}",
-                    request.request_id
-                );
+                let reason =
+                    format!("the function panicked; its log says where (request id {})", request.request_id);
                 failed(Ending::Panicked, reason)
             }
             Err(_) => {
@@ -271,19 +281,11 @@ impl Verdict {
     }
 
     fn bad_event(physical_id: PhysicalResourceId, fault: EventFault) -> Self {
-        Self::failed(
-            Ending::BadEvent,
-            physical_id,
-            format!("the event cannot be read: {fault}"),
-        )
+        Self::failed(Ending::BadEvent, physical_id, format!("the event cannot be read: {fault}"))
     }
 
     fn failed(ending: Ending, physical_id: PhysicalResourceId, reason: String) -> Self {
-        Self {
-            ending,
-            physical_id,
-            outcome: Err(Failure { reason }),
-        }
+        Self { ending, physical_id, outcome: Err(Failure { reason }) }
     }
 
     fn compose(&mut self, reply: &Reply) -> Composed {
@@ -303,12 +305,7 @@ impl Verdict {
 }
 
 /// The one place where an answer leaves.
-async fn send(
-    reply: Reply,
-    mut verdict: Verdict,
-    deadline: Deadline,
-    responder: &Responder,
-) -> Served {
+async fn send(reply: Reply, mut verdict: Verdict, deadline: Deadline, responder: &Responder) -> Served {
     let Composed { body, reason } = verdict.compose(&reply);
     let answer = Answer {
         ending: verdict.ending,
@@ -321,11 +318,7 @@ async fn send(
     };
     match responder.deliver(reply.url, body, deadline).await {
         Ok(tries) => Served::Answered { answer, tries },
-        Err(Undelivered { fault, tries }) => Served::NotDelivered {
-            answer,
-            fault,
-            tries,
-        },
+        Err(Undelivered { fault, tries }) => Served::NotDelivered { answer, fault, tries },
     }
 }
 
@@ -333,5 +326,161 @@ async fn send(
 fn overwrite(payload: Box<dyn Any + Send>) {
     if let Ok(mut text) = payload.downcast::<String>() {
         text.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::time::{Instant, sleep, sleep_until};
+
+    use super::*;
+    use crate::deadline::ANSWER_RESERVE;
+
+    const TIME: Duration = Duration::from_secs(60);
+
+    /// What a provider does when it is asked for anything.
+    enum Script {
+        /// Succeeds after a while.
+        Take(Duration),
+        /// Succeeds at the very moment of the deadline that it is given.
+        TakeAllThereIs,
+        PanicAtOnce,
+        PanicAfterAwait,
+        /// Waits for ever, and panics when it is dropped.
+        PanicWhenDropped,
+    }
+
+    struct Scripted {
+        script: Script,
+        calls: Cell<u32>,
+    }
+
+    struct Grenade;
+
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            panic!("{SECRET}");
+        }
+    }
+
+    const SECRET: &str = "the value 8f14e45f";
+
+    impl Scripted {
+        fn new(script: Script) -> Self {
+            Self { script, calls: Cell::new(0) }
+        }
+
+        async fn play(&self, deadline: Deadline) -> Result<Success, Failure> {
+            self.calls.set(self.calls.get() + 1);
+            match self.script {
+                Script::Take(time) => sleep(time).await,
+                Script::TakeAllThereIs => sleep_until(deadline.instant()).await,
+                Script::PanicAtOnce => panic!("{SECRET}"),
+                Script::PanicAfterAwait => {
+                    sleep(Duration::from_secs(1)).await;
+                    panic!("{SECRET}");
+                }
+                Script::PanicWhenDropped => {
+                    let _grenade = Grenade;
+                    std::future::pending::<()>().await;
+                }
+            }
+            Ok(Success::default().with("Done", "yes"))
+        }
+    }
+
+    impl Provider for Scripted {
+        async fn create(&self, _: &Request, deadline: Deadline) -> Result<Success, Failure> {
+            self.play(deadline).await
+        }
+
+        async fn update(&self, _: &Request, deadline: Deadline) -> Result<Success, Failure> {
+            self.play(deadline).await
+        }
+
+        async fn delete(&self, _: &Request, deadline: Deadline) -> Result<Success, Failure> {
+            self.play(deadline).await
+        }
+    }
+
+    fn request() -> Request {
+        let event = json!({
+            "RequestType": "Create",
+            "ResponseURL":
+                "https://cloudformation-custom-resource-response-useast1.s3.us-east-1.amazonaws.com/x",
+            "StackId": "arn:aws:cloudformation:us-east-1:123456789012:stack/shop/5b0c",
+            "RequestId": "request-1",
+            "LogicalResourceId": "Thing",
+            "ResourceType": "Custom::Thing",
+            "ResourceProperties": {},
+        });
+        let (_, request) = event::read(event, &IdentityScheme::new("things")).unwrap();
+        request.unwrap()
+    }
+
+    async fn verdict_on(script: Script, time: Duration) -> (Verdict, Duration, u32) {
+        let provider = Scripted::new(script);
+        let start = Instant::now();
+        let verdict = Verdict::of_work(&request(), Deadline::after(time), &provider).await;
+        (verdict, start.elapsed(), provider.calls.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_in_time_is_heard() {
+        let (verdict, took, _) = verdict_on(Script::Take(Duration::from_secs(54)), TIME).await;
+        assert_eq!(verdict.ending, Ending::Succeeded);
+        assert_eq!(took, Duration::from_secs(54));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_at_the_very_deadline_is_heard_and_the_watchdog_is_not() {
+        let (verdict, took, _) = verdict_on(Script::TakeAllThereIs, TIME).await;
+        assert_eq!(verdict.ending, Ending::Succeeded);
+        let expected = TIME - ANSWER_RESERVE;
+        assert!(took >= expected && took <= expected + Duration::from_millis(2), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_overruns_is_stopped_with_the_reserve_left() {
+        let (verdict, took, _) = verdict_on(Script::Take(Duration::from_secs(56)), TIME).await;
+        assert_eq!(verdict.ending, Ending::OutOfTime);
+        assert!(took <= TIME - ANSWER_RESERVE + Duration::from_millis(2), "{took:?}");
+        assert!(verdict.outcome.unwrap_err().reason.contains("ran out of time"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_time_is_short_three_quarters_of_it_are_for_the_work() {
+        let (verdict, took, _) = verdict_on(Script::Take(TIME), Duration::from_secs(4)).await;
+        assert_eq!(verdict.ending, Ending::OutOfTime);
+        assert!(took <= Duration::from_millis(3002), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_without_any_time_is_not_begun() {
+        let (verdict, _, calls) = verdict_on(Script::Take(Duration::ZERO), Duration::ZERO).await;
+        assert_eq!(verdict.ending, Ending::OutOfTime);
+        assert_eq!(calls, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_a_failure_that_does_not_tell_its_message() {
+        for script in [Script::PanicAtOnce, Script::PanicAfterAwait] {
+            let (verdict, ..) = verdict_on(script, TIME).await;
+            assert_eq!(verdict.ending, Ending::Panicked);
+            assert_eq!(verdict.physical_id, request().derived_id);
+            let reason = verdict.outcome.unwrap_err().reason;
+            assert!(reason.contains("panicked") && reason.contains("request-1"), "{reason}");
+            assert!(!reason.contains(SECRET), "{reason}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_while_the_work_is_dropped_is_caught_too() {
+        let (verdict, ..) = verdict_on(Script::PanicWhenDropped, TIME).await;
+        assert_eq!(verdict.ending, Ending::OutOfTime);
     }
 }

@@ -11,7 +11,7 @@ pub enum Partition {
     Aws,
     /// `aws-cn`: China.
     AwsCn,
-    /// `aws-us-gov`: AWS GovCloud (US).
+    /// `aws-us-gov`: AWS `GovCloud` (US).
     AwsUsGov,
 }
 
@@ -36,9 +36,7 @@ impl Partition {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Aws, Self::AwsCn, Self::AwsUsGov]
-            .into_iter()
-            .find(|known| known.as_str() == name)
+        [Self::Aws, Self::AwsCn, Self::AwsUsGov].into_iter().find(|known| known.as_str() == name)
     }
 }
 
@@ -98,11 +96,8 @@ impl FromStr for StackId {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fault = Malformed {
-            expected: "the ARN of a stack",
-        };
-        let [arn, partition, service, region, account, resource] =
-            exactly(text.split(':')).ok_or(fault)?;
+        let fault = Malformed { expected: "the ARN of a stack" };
+        let [arn, partition, service, region, account, resource] = exactly(text.split(':')).ok_or(fault)?;
         let [kind, name, uuid] = exactly(resource.split('/')).ok_or(fault)?;
         let partition = Partition::from_name(partition).ok_or(fault)?;
         let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -1,0 +1,968 @@
+"""Proves each plug-in from outside: `python probe.py <endpoint>` against a running launch.py.
+
+The launcher must run with AUTH=true, KEYBOOT_RIG_RETRY_SECONDS=0.2 (or so) and KEYBOOT_RIG_CALLS; the
+probe is given the same KEYBOOT_RIG_CALLS. Each check is a function named by what it claims; all run,
+each failure is told, and the exit status is 0 only if there was none.
+"""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import io
+import json
+import os
+import secrets
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+HERE = Path(__file__).resolve().parent
+REGION = "us-east-1"
+RUN = secrets.token_hex(3)
+ENDPOINT = ""
+
+# What AWS starts as `bootstrap`: a client of the runtime API. What it does in an event is told by the
+# event's `Behave`; what it saw goes to a file in `Scratch`, which this process reads.
+BOOTSTRAP = r'''
+import json, os, sys, time, urllib.request
+from pathlib import Path
+
+API = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime"
+
+def call(url, body=None, method="GET"):
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": ""})
+    return urllib.request.urlopen(request, timeout=60)
+
+def answer(event, status, physical_id, **more):
+    body = {"Status": status, "PhysicalResourceId": physical_id, "Reason": "as asked",
+            **{k: event[k] for k in ("StackId", "RequestId", "LogicalResourceId")}, **more}
+    call(event["ResponseURL"], json.dumps(body).encode(), "PUT").read()
+
+def keep(scratch, line):
+    with open(Path(scratch) / "events.jsonl", "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+def as_its_role(service):
+    import boto3
+    return boto3.client(service)
+
+def tried(act):
+    try:
+        return act()
+    except Exception as error:
+        return {"error": str(error)}
+
+def custom_resource(event):
+    props = event["ResourceProperties"]
+    old = event.get("OldResourceProperties", {})
+    behave, scratch = props["Behave"], props["Scratch"]
+    seen = Path(scratch) / ("tries-" + event["RequestId"])
+    tries = int(seen.read_text()) + 1 if seen.exists() else 1
+    seen.write_text(str(tries))
+    kind = event["RequestType"]
+    line = {"event": event, "try": tries, "at": time.monotonic(), "pid": os.getpid(), "environment": dict(os.environ)}
+    if "look" in behave:
+        formation = as_its_role("cloudformation")
+        line["resource"] = tried(lambda: {k: str(v) for k, v in formation.describe_stack_resource(
+            StackName=event["StackId"], LogicalResourceId=event["LogicalResourceId"])["StackResourceDetail"].items()})
+        line["stack"] = tried(lambda: formation.describe_stacks(StackName=event["StackId"])["Stacks"][0]["StackStatus"])
+    keep(scratch, line)
+    if behave == "crash" and kind == "Create" or behave == "crash-once" and tries == 1:
+        os._exit(3)
+    if behave == "silent" and kind != "Delete":
+        return
+    if behave == "long-answer" and kind == "Create":
+        return answer(event, "SUCCESS", "long", Data={"Long": "x" * 4096})
+    if behave == "foreign-answer" and kind == "Create":
+        return answer({**event, "RequestId": "another"}, "SUCCESS", "foreign")
+    if behave == "hang" and kind == "Create":
+        time.sleep(600)
+    physical_id = event.get("PhysicalResourceId", "made")
+    if "replace" in behave and kind != "Delete":
+        physical_id = "made-" + props["Name"]
+    if behave == "fail-create" and kind == "Create" or "fail-update" in behave and kind == "Update":
+        return answer(event, "FAILED", "failed-id")
+    answer(event, "SUCCESS", physical_id, Data={"Try": str(tries)})
+
+while True:
+    with call(API + "/invocation/next") as response:
+        identity = response.headers["Lambda-Runtime-Aws-Request-Id"]
+        event = json.load(response)
+    if "requestContext" in event:
+        inner = event["requestPayload"]
+        keep(inner["ResourceProperties"]["Scratch"], {"record": event})
+        answer(inner, "FAILED", "from-destination")
+    else:
+        custom_resource(event)
+    call(API + "/invocation/" + identity + "/response", b"{}", "POST").read()
+'''
+
+
+class Failed(AssertionError):
+    """A claim that does not hold."""
+
+
+def expect(claim: bool, told: Any) -> None:
+    """Asserts, with what was seen."""
+    if not claim:
+        raise Failed(str(told))
+
+
+def client(service: str, key: str = "test", secret: str = "test", token: str | None = None) -> Any:
+    """A client with no retries, so that what is refused is refused once."""
+    return boto3.client(
+        service,
+        endpoint_url=ENDPOINT,
+        region_name=REGION,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        config=Config(retries={"max_attempts": 0}, s3={"addressing_style": "path"}),
+    )
+
+
+def refusal(call: Callable[[], Any]) -> str:
+    """The error code of a call that must fail."""
+    try:
+        call()
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    raise Failed("the call was allowed")
+
+
+def user(policy: list[dict], *services: str) -> list[Any]:
+    """Clients of a new IAM user with one inline policy."""
+    iam, name = client("iam"), f"probe-{secrets.token_hex(4)}"
+    iam.create_user(UserName=name)
+    document = json.dumps({"Version": "2012-10-17", "Statement": policy})
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return [client(each, key["AccessKeyId"], key["SecretAccessKey"]) for each in services]
+
+
+def allow(*actions: str, **condition: dict) -> dict:
+    """An Allow on everything, under one condition block."""
+    return {"Effect": "Allow", "Action": list(actions), "Resource": "*", "Condition": condition}
+
+
+# --- stacks -----------------------------------------------------------------------------------
+
+
+class Rig:
+    """What every stack of the probe shares: the code in S3 and a role."""
+
+    def __init__(self) -> None:
+        self.formation = client("cloudformation")
+        self.bucket = f"probe-{RUN}"
+        s3 = client("s3")
+        s3.create_bucket(Bucket=self.bucket)
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            entry = zipfile.ZipInfo("bootstrap")
+            entry.external_attr = 0o755 << 16
+            archive.writestr(entry, f"#!{sys.executable}\n{BOOTSTRAP}")
+        s3.put_object(Bucket=self.bucket, Key="code.zip", Body=packed.getvalue())
+
+
+class Stack:
+    """One stack with a function, its on-failure destination and custom resources."""
+
+    def __init__(self, rig: Rig, name: str, **function: Any) -> None:
+        self.rig, self.name = rig, f"probe-{name}-{RUN}"
+        self.scratch = tempfile.mkdtemp(prefix="keyboot-probe-")
+        self.function = function
+        self.stack_id = ""
+
+    def template(self, resources: dict[str, dict], order: bool = True) -> str:
+        """The function's part, and the custom resources one after the other."""
+        made: dict[str, Any] = {
+            "Role": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Principal": {"Service": "lambda.amazonaws.com"},
+                                "Action": "sts:AssumeRole",
+                            }
+                        ],
+                    },
+                    "Policies": [
+                        {
+                            "PolicyName": "own",
+                            "PolicyDocument": {
+                                "Version": "2012-10-17",
+                                "Statement": [
+                                    {
+                                        "Effect": "Allow",
+                                        "Action": "cloudformation:DescribeStackResource",
+                                        "Resource": {"Ref": "AWS::StackId"},
+                                    },
+                                    {
+                                        "Effect": "Allow",
+                                        "Action": "cloudformation:DescribeStacks",
+                                        "Resource": {"Ref": "AWS::StackId"},
+                                    },
+                                    *(
+                                        [
+                                            {
+                                                "Effect": "Allow",
+                                                "Action": "lambda:InvokeFunction",
+                                                "Resource": {"Fn::GetAtt": ["Unanswered", "Arn"]},
+                                            }
+                                        ]
+                                        if self.function.get("MayInvoke", True)
+                                        else []
+                                    ),
+                                ],
+                            },
+                        }
+                    ],
+                },
+            },
+            "Basic": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {
+                    "AssumeRolePolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Principal": {"Service": "lambda.amazonaws.com"},
+                                "Action": "sts:AssumeRole",
+                            }
+                        ],
+                    }
+                },
+            },
+            "Unanswered": self._function("Basic", 10),
+            "Function": self._function("Role", self.function.get("Timeout", 10)),
+            "Invocation": {
+                "Type": "AWS::Lambda::EventInvokeConfig",
+                "Properties": {
+                    "FunctionName": {"Ref": "Function"},
+                    "Qualifier": "$LATEST",
+                    "MaximumRetryAttempts": self.function.get("Retries", 2),
+                    "MaximumEventAgeInSeconds": 60,
+                    "DestinationConfig": {"OnFailure": {"Destination": {"Fn::GetAtt": ["Unanswered", "Arn"]}}},
+                },
+            },
+        }
+        before = "Invocation"
+        for name, properties in resources.items():
+            made[name] = {
+                "Type": "Custom::Probe",
+                "DependsOn": before,
+                "Properties": {
+                    "ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]},
+                    "Scratch": self.scratch,
+                    "ServiceTimeout": 20,
+                    **properties,
+                },
+            }
+            before = name
+        return json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": made})
+
+    def _function(self, role: str, timeout: int) -> dict:
+        return {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Runtime": "provided.al2023",
+                "Handler": "bootstrap",
+                "Architectures": ["x86_64"],
+                "Timeout": timeout,
+                "MemorySize": 256,
+                "Role": {"Fn::GetAtt": [role, "Arn"]},
+                "Code": {"S3Bucket": self.rig.bucket, "S3Key": "code.zip"},
+                "Environment": {"Variables": {"OWN": "of the template"}},
+            },
+        }
+
+    def create(self, resources: dict[str, dict], **options: Any) -> dict:
+        """Creates and waits; returns the stack as described."""
+        made = self.rig.formation.create_stack(
+            StackName=self.name,
+            TemplateBody=self.template(resources),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            **options,
+        )
+        self.stack_id = made["StackId"]
+        return self.settled()
+
+    def update(self, resources: dict[str, dict]) -> dict:
+        """Updates and waits."""
+        self.rig.formation.update_stack(
+            StackName=self.name,
+            TemplateBody=self.template(resources),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        return self.settled()
+
+    def delete(self) -> dict:
+        """Deletes and waits."""
+        self.rig.formation.delete_stack(StackName=self.name)
+        return self.settled()
+
+    def settled(self, seconds: float = 25) -> dict:
+        """Polls until no operation is in progress."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            stack = self.rig.formation.describe_stacks(StackName=self.stack_id)["Stacks"][0]
+            if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+                return stack
+            time.sleep(0.05)
+        raise Failed(f"{self.name} is still {stack['StackStatus']}")
+
+    def lines(self) -> list[dict]:
+        """What the functions saw, oldest first."""
+        file = Path(self.scratch) / "events.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def requests(self) -> list[tuple[str, str, str | None]]:
+        """(logical id, request type, physical id) of each event, oldest first."""
+        return [
+            (e["LogicalResourceId"], e["RequestType"], e.get("PhysicalResourceId"))
+            for e in (line["event"] for line in self.lines() if "event" in line)
+        ]
+
+    def events(self, logical_id: str) -> list[dict]:
+        """The stack's events of one resource, oldest first."""
+        found = self.rig.formation.describe_stack_events(StackName=self.stack_id)["StackEvents"]
+        return [event for event in reversed(found) if event["LogicalResourceId"] == logical_id]
+
+    def statuses(self, logical_id: str) -> list[str]:
+        """The statuses one resource went through."""
+        return [event["ResourceStatus"] for event in self.events(logical_id)]
+
+
+# --- encryption_context, principal_arn, dependent_actions ---------------------------------------
+
+
+CONTEXT = {"keyboot:cluster": "keyboot/a", "keyboot:node": "0", "keyboot:purpose": "p2p-key"}
+
+
+def kms_key(*statements: dict) -> str:
+    """A new key under a policy: root manages, the given statements allow."""
+    root = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [root, *statements]})
+    return client("kms").create_key(Policy=policy)["KeyMetadata"]["Arn"]
+
+
+def encryption_context_conditions_allow_the_exact_context_and_nothing_else(_rig: Rig) -> None:
+    key = kms_key()
+    names = {"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(CONTEXT)}}
+    equal = {f"kms:EncryptionContext:{name}": value for name, value in CONTEXT.items()}
+    (kms,) = user([allow("kms:Encrypt", StringEquals=equal, Null={"kms:EncryptionContextKeys": "false"}, **names)], "kms")
+
+    def encrypt(context: dict) -> Any:
+        return kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext=context)
+
+    sealed = encrypt(CONTEXT)["CiphertextBlob"]
+    for wrong in ({}, {**CONTEXT, "keyboot:node": "1"}, {**CONTEXT, "more": "x"}, {"keyboot:node": "0"}):
+        expect(refusal(lambda wrong=wrong: encrypt(wrong)) == "AccessDeniedException", wrong)
+    opened = client("kms").decrypt(CiphertextBlob=sealed, EncryptionContext=CONTEXT)
+    expect(opened["Plaintext"] == b"x", opened)
+
+
+def encryption_context_conditions_work_in_deny_and_for_any_value(_rig: Rig) -> None:
+    key = kms_key()
+    deny = {
+        "Effect": "Deny",
+        "Action": "kms:Encrypt",
+        "Resource": "*",
+        "Condition": {"ForAnyValue:StringEquals": {"kms:EncryptionContextKeys": ["forbidden"]}},
+    }
+    (kms,) = user([allow("kms:Encrypt"), deny], "kms")
+    kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"fine": "1"})
+    code = refusal(lambda: kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext={"fine": "1", "forbidden": "1"}))
+    expect(code == "AccessDeniedException", code)
+
+
+def via_service_is_absent_for_a_direct_call(_rig: Rig) -> None:
+    key = kms_key()
+    via = {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
+    (only_via,) = user([allow("kms:Encrypt", StringEquals=via)], "kms")
+    (not_via,) = user([allow("kms:Encrypt", StringNotEquals=via)], "kms")
+    (absent,) = user([allow("kms:Encrypt", Null={"kms:ViaService": "true"})], "kms")
+    expect(refusal(lambda: only_via.encrypt(KeyId=key, Plaintext=b"x")) == "AccessDeniedException", "via")
+    not_via.encrypt(KeyId=key, Plaintext=b"x")
+    absent.encrypt(KeyId=key, Plaintext=b"x")
+
+
+def key_pair_spec_is_a_condition(_rig: Rig) -> None:
+    key = kms_key()
+    (kms,) = user(
+        [allow("kms:GenerateDataKeyPairWithoutPlaintext", StringEquals={"kms:DataKeyPairSpec": "ECC_NIST_P256"})], "kms"
+    )
+    kms.generate_data_key_pair_without_plaintext(KeyId=key, KeyPairSpec="ECC_NIST_P256")
+    code = refusal(
+        lambda: kms.generate_data_key_pair_without_plaintext(KeyId=key, KeyPairSpec="ECC_NIST_P384")
+    )
+    expect(code == "AccessDeniedException", code)
+
+
+def secret_tags_are_conditions_on_request_and_resource(_rig: Rig) -> None:
+    name = f"keyboot/{RUN}/tags"
+    (maker,) = user(
+        [
+            allow(
+                "secretsmanager:CreateSecret",
+                "secretsmanager:TagResource",
+                StringEquals={"aws:RequestTag/keyboot:owner": "me"},
+                **{"ForAllValues:StringEquals": {"aws:TagKeys": ["keyboot:owner"]}},
+            )
+        ],
+        "secretsmanager",
+    )
+
+    def create(**tags: str) -> Any:
+        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+        return maker.create_secret(Name=name, SecretString="x", Tags=pairs)
+
+    for wrong in ({}, {"keyboot:owner": "you"}, {"keyboot:owner": "me", "more": "x"}):
+        expect(refusal(lambda wrong=wrong: create(**wrong)) == "AccessDeniedException", wrong)
+    create(**{"keyboot:owner": "me"})
+    for prefix in ("aws:ResourceTag/", "secretsmanager:ResourceTag/"):
+        (mine,) = user([allow("secretsmanager:*", StringEquals={f"{prefix}keyboot:owner": "me"})], "secretsmanager")
+        (other,) = user([allow("secretsmanager:*", StringEquals={f"{prefix}keyboot:owner": "you"})], "secretsmanager")
+        mine.describe_secret(SecretId=name)
+        expect(refusal(lambda o=other: o.describe_secret(SecretId=name)) == "AccessDeniedException", prefix)
+
+
+def version_stage_is_the_stage_named_in_the_request(_rig: Rig) -> None:
+    name = f"keyboot/{RUN}/stage"
+    made = client("secretsmanager").create_secret(Name=name, SecretString="x")
+    (reader,) = user(
+        [allow("secretsmanager:GetSecretValue", StringEquals={"secretsmanager:VersionStage": "AWSCURRENT"})],
+        "secretsmanager",
+    )
+    reader.get_secret_value(SecretId=name, VersionStage="AWSCURRENT")
+    code = refusal(lambda: reader.get_secret_value(SecretId=name, VersionId=made["VersionId"]))
+    expect(code == "AccessDeniedException", code)
+
+
+def principal_arn_of_a_session_is_its_role(_rig: Rig) -> None:
+    iam, name = client("iam"), f"probe-{secrets.token_hex(4)}"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName=name, Path="/nodes/", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    planned = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        "Action": "kms:Encrypt",
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:PrincipalArn": role}},
+    }
+    root_manages = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        "Action": ["kms:Describe*", "kms:Put*"],
+        "Resource": "*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [root_manages, planned]})
+    key = client("kms").create_key(Policy=policy)["KeyMetadata"]["Arn"]
+    own = json.dumps({"Version": "2012-10-17", "Statement": [allow("kms:Encrypt")]})
+    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=own)
+    given = client("sts").assume_role(RoleArn=role, RoleSessionName="probe")["Credentials"]
+    session = client("kms", given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    session.encrypt(KeyId=key, Plaintext=b"x")
+    (stranger,) = user([allow("kms:Encrypt")], "kms")
+    expect(refusal(lambda: stranger.encrypt(KeyId=key, Plaintext=b"x")) == "AccessDeniedException", "stranger")
+
+
+def tagging_at_creation_needs_its_own_permission(_rig: Rig) -> None:
+    tags = [{"Key": "a", "Value": "b"}]
+    secret_maker, parameter_maker = user(
+        [allow("secretsmanager:CreateSecret", "ssm:PutParameter")], "secretsmanager", "ssm"
+    )
+    secret_maker.create_secret(Name=f"keyboot/{RUN}/bare", SecretString="x")
+    parameter_maker.put_parameter(Name=f"/keyboot/{RUN}/bare", Value="x", Type="String")
+    for call, named in (
+        (lambda: secret_maker.create_secret(Name=f"keyboot/{RUN}/t", SecretString="x", Tags=tags), "TagResource"),
+        (
+            lambda: parameter_maker.put_parameter(Name=f"/keyboot/{RUN}/t", Value="x", Type="String", Tags=tags),
+            "AddTagsToResource",
+        ),
+    ):
+        try:
+            call()
+        except ClientError as error:
+            expect(named in str(error), error)
+        else:
+            raise Failed(f"allowed without {named}")
+
+
+# --- async_custom_resources, function_environment -----------------------------------------------
+
+
+def a_silent_crash_is_retried_with_the_same_event(rig: Rig) -> None:
+    stack = Stack(rig, "retried")
+    made = stack.create({"Thing": {"Behave": "crash-once", "Flag": True, "Count": 3, "List": [1, False]}})
+    expect(made["StackStatus"] == "CREATE_COMPLETE", made)
+    first, second = stack.lines()
+    expect(first["event"] == second["event"] and second["try"] == 2, stack.lines())
+    properties = first["event"]["ResourceProperties"]
+    expect(properties["Flag"] == "true" and properties["Count"] == "3", properties)
+    expect(properties["List"] == ["1", "false"] and properties["ServiceTimeout"] == "20", properties)
+    environment = second["environment"]
+    expect(environment["OWN"] == "of the template", environment)
+    expect(environment["AWS_ACCESS_KEY_ID"].startswith("ASIA"), "not the role's credentials")
+    foreign = [name for name in environment if name.startswith(("SSL_CERT", "AWS_CA", "KEYBOOT")) or "PROXY" in name.upper()]
+    expect(not foreign and "GATEWAY_PORT" not in environment, foreign)
+
+
+def what_fails_for_good_goes_to_the_destination_and_is_answered_there(rig: Rig) -> None:
+    stack = Stack(rig, "destination", Retries=1)
+    made = stack.create({"Thing": {"Behave": "crash"}})
+    expect(made["StackStatus"] == "ROLLBACK_COMPLETE", made)
+    tries = [line for line in stack.lines() if "event" in line and line["event"]["RequestType"] == "Create"]
+    expect(len(tries) == 2, stack.requests())
+    record = next(line["record"] for line in stack.lines() if "record" in line)
+    expect(record["requestPayload"] == tries[0]["event"], record)
+    context = record["requestContext"]
+    expect(context["condition"] == "RetriesExhausted" and context["approximateInvokeCount"] == 2, context)
+    expect(context["functionArn"].endswith(":$LATEST") and record["version"] == "1.0", record)
+    expect(record["responseContext"]["functionError"] == "Unhandled", record)
+    failed = next(event for event in stack.events("Thing") if event["ResourceStatus"] == "CREATE_FAILED")
+    expect(failed["PhysicalResourceId"] == "from-destination", failed)
+    expect(failed["ResourceStatusReason"].startswith("Received response status [FAILED]"), failed)
+
+
+def a_destination_the_role_may_not_invoke_is_not_invoked(rig: Rig) -> None:
+    stack = Stack(rig, "not-allowed", Retries=0, MayInvoke=False)
+    made = stack.create({"Thing": {"Behave": "crash", "ServiceTimeout": 2}})
+    expect(made["StackStatus"] == "ROLLBACK_COMPLETE", made["StackStatus"])
+    expect(not any("record" in line for line in stack.lines()), "the destination was invoked")
+
+
+def no_answer_within_the_service_timeout_fails_with_a_made_up_id(rig: Rig) -> None:
+    stack = Stack(rig, "silent")
+    started = time.monotonic()
+    made = stack.create({"Thing": {"Behave": "silent", "ServiceTimeout": 1}})
+    expect(made["StackStatus"] == "ROLLBACK_COMPLETE" and time.monotonic() - started < 10, made)
+    failed = next(event for event in stack.events("Thing") if event["ResourceStatus"] == "CREATE_FAILED")
+    expect("did not receive a response" in failed["ResourceStatusReason"], failed)
+    (_create, delete) = stack.requests()
+    expect(delete[1] == "Delete" and delete[2].startswith(f"{stack.name}-Thing-"), delete)
+
+
+def an_event_that_times_out_is_ended_and_retried(rig: Rig) -> None:
+    stack = Stack(rig, "times-out", Timeout=1, Retries=1)
+    made = stack.create({"Thing": {"Behave": "hang", "ServiceTimeout": 15}})
+    expect(made["StackStatus"] == "ROLLBACK_COMPLETE", made)
+    creates = [line for line in stack.lines() if line.get("event", {}).get("RequestType") == "Create"]
+    expect(len(creates) == 2 and creates[0]["pid"] != creates[1]["pid"], stack.requests())
+    record = next(line["record"] for line in stack.lines() if "record" in line)
+    expect("timed out after 1.00 seconds" in record["responsePayload"]["errorMessage"], record)
+
+
+def unusable_answers_fail_the_resource(rig: Rig) -> None:
+    for behave, told in (("long-answer", "Response object is too long"), ("foreign-answer", "RequestId")):
+        stack = Stack(rig, behave)
+        made = stack.create({"Thing": {"Behave": behave}})
+        failed = next(event for event in stack.events("Thing") if event["ResourceStatus"] == "CREATE_FAILED")
+        expect(made["StackStatus"] == "ROLLBACK_COMPLETE" and told in failed["ResourceStatusReason"], failed)
+
+
+# --- stack_state, rollback ----------------------------------------------------------------------
+
+
+def the_stack_tells_each_operation_while_it_runs(rig: Rig) -> None:
+    stack = Stack(rig, "state")
+    stack.create({"Thing": {"Behave": "look", "Name": "a"}})
+    made = stack.update({"Thing": {"Behave": "look", "Name": "b"}, "More": {"Behave": "look"}})
+    expect(made["StackStatus"] == "UPDATE_COMPLETE", made)
+    shown = rig.formation.describe_stack_resources(StackName=stack.name)["StackResources"]
+    expect({each["LogicalResourceId"] for each in shown} >= {"Thing", "More", "Function"}, shown)
+    stack.update({"Thing": {"Behave": "look", "Name": "b"}})
+    shown = rig.formation.describe_stack_resources(StackName=stack.name)["StackResources"]
+    expect("More" not in {each["LogicalResourceId"] for each in shown}, shown)
+    stack.delete()
+    seen = [
+        (line["event"]["LogicalResourceId"], line["resource"].get("ResourceStatus"), line["stack"])
+        for line in stack.lines()
+    ]
+    expect(
+        seen
+        == [
+            ("Thing", "CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS"),
+            ("Thing", "UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"),
+            ("More", "CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"),
+            ("More", "DELETE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+            ("Thing", "DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS"),
+        ],
+        stack.lines(),
+    )
+    expect("PhysicalResourceId" not in stack.lines()[0]["resource"], stack.lines()[0])
+    expect(stack.lines()[1]["resource"]["PhysicalResourceId"] == "made", stack.lines()[1])
+    expect(stack.statuses("More")[:2] == ["CREATE_IN_PROGRESS", "CREATE_COMPLETE"], stack.statuses("More"))
+    gone = rig.formation.describe_stack_resource(StackName=stack.stack_id, LogicalResourceId="Thing")
+    expect(gone["StackResourceDetail"]["ResourceStatus"] == "DELETE_COMPLETE", gone)
+    code = refusal(lambda: rig.formation.describe_stack_resource(StackName=stack.name, LogicalResourceId="Thing"))
+    expect(code == "ValidationError", code)
+
+
+def a_failed_create_is_deleted_by_the_id_of_its_answer(rig: Rig) -> None:
+    stack = Stack(rig, "failed-create")
+    made = stack.create({"Good": {"Behave": "ok"}, "Bad": {"Behave": "fail-create"}})
+    expect(made["StackStatus"] == "ROLLBACK_COMPLETE", made)
+    expect(
+        stack.requests()
+        == [
+            ("Good", "Create", None),
+            ("Bad", "Create", None),
+            ("Bad", "Delete", "failed-id"),
+            ("Good", "Delete", "made"),
+        ],
+        stack.requests(),
+    )
+    expect(
+        stack.statuses("Bad") == ["CREATE_IN_PROGRESS", "CREATE_FAILED", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"],
+        stack.statuses("Bad"),
+    )
+
+
+def do_nothing_keeps_a_failed_create_until_the_stack_is_deleted(rig: Rig) -> None:
+    stack = Stack(rig, "do-nothing")
+    made = stack.create({"Bad": {"Behave": "fail-create"}}, OnFailure="DO_NOTHING")
+    expect(made["StackStatus"] == "CREATE_FAILED" and len(stack.requests()) == 1, (made, stack.requests()))
+    kept = rig.formation.describe_stack_resource(StackName=stack.name, LogicalResourceId="Bad")["StackResourceDetail"]
+    expect((kept["ResourceStatus"], kept["PhysicalResourceId"]) == ("CREATE_FAILED", "failed-id"), kept)
+    gone = stack.delete()
+    expect(gone["StackStatus"] == "DELETE_COMPLETE", gone)
+    expect(stack.requests()[1:] == [("Bad", "Delete", "failed-id")], stack.requests())
+
+
+def a_failed_update_sends_back_old_properties_and_deletes_what_it_made(rig: Rig) -> None:
+    stack = Stack(rig, "failed-update")
+    stack.create({"One": {"Behave": "ok", "Name": "a"}, "Two": {"Behave": "ok", "Name": "a"}})
+    made = stack.update(
+        {
+            "One": {"Behave": "ok", "Name": "b"},
+            "New": {"Behave": "ok"},
+            "Two": {"Behave": "fail-update", "Name": "b"},
+        }
+    )
+    expect(made["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE", made)
+    sent = [
+        (e["LogicalResourceId"], e["RequestType"], e["ResourceProperties"].get("Name"), old.get("Name"))
+        for e, old in (
+            (line["event"], line["event"].get("OldResourceProperties", {})) for line in stack.lines()[2:]
+        )
+    ]
+    expect(sent[:3] == [("One", "Update", "b", "a"), ("New", "Create", None, None), ("Two", "Update", "b", "a")], sent)
+    expect(set(sent[3:5]) == {("One", "Update", "a", "b"), ("Two", "Update", "a", "b")}, sent)
+    expect(sent[5:] == [("New", "Delete", None, None)], sent)
+    expect("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS" in stack.statuses(stack.name), stack.statuses(stack.name))
+
+
+def a_create_that_fails_in_an_update_is_deleted_too(rig: Rig) -> None:
+    stack = Stack(rig, "failed-addition")
+    stack.create({"One": {"Behave": "ok"}})
+    made = stack.update({"One": {"Behave": "ok"}, "Bad": {"Behave": "fail-create"}})
+    expect(made["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE", made)
+    expect(stack.requests()[1:] == [("Bad", "Create", None), ("Bad", "Delete", "failed-id")], stack.requests())
+    expect(stack.statuses("Bad")[:2] == ["CREATE_IN_PROGRESS", "CREATE_FAILED"], stack.statuses("Bad"))
+
+
+def a_changed_id_is_cleaned_up_after_the_update(rig: Rig) -> None:
+    stack = Stack(rig, "replaced")
+    stack.create({"Thing": {"Behave": "look-replace", "Name": "a"}, "Last": {"Behave": "ok", "Name": "a"}})
+    made = stack.update({"Thing": {"Behave": "look-replace", "Name": "b"}, "Last": {"Behave": "ok", "Name": "b"}})
+    expect(made["StackStatus"] == "UPDATE_COMPLETE", made)
+    expect(
+        stack.requests()[2:]
+        == [("Thing", "Update", "made-a"), ("Last", "Update", "made"), ("Thing", "Delete", "made-a")],
+        stack.requests(),
+    )
+    delete = stack.lines()[-1]
+    expect(delete["stack"] == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", delete["stack"])
+    expect(delete["resource"]["PhysicalResourceId"] == "made-b", delete["resource"])
+    expect(delete["resource"]["ResourceStatus"] == "UPDATE_COMPLETE", delete["resource"])
+    expect(delete["event"]["ResourceProperties"]["Name"] == "a", delete["event"])
+
+
+# --- recorder, pinning, end_functions -----------------------------------------------------------
+
+
+def every_call_is_one_whole_line_of_the_record(_rig: Rig) -> None:
+    path = os.environ.get("KEYBOOT_RIG_CALLS")
+    expect(bool(path), "KEYBOOT_RIG_CALLS is not set: the recorder cannot be checked")
+    expect(stat.S_IMODE(os.stat(path).st_mode) == 0o600, "the record is open to others")
+    ssm = client("ssm")
+    names = [f"/keyboot/{RUN}/record/{number}" for number in range(40)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: ssm.put_parameter(Name=name, Value="x" * 3000, Type="String"), names))
+    (kms,) = user([allow("kms:ListKeys")], "kms")
+    refusal(lambda: kms.generate_random(NumberOfBytes=8))
+    time.sleep(0.1)
+    calls = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    puts = {
+        json.loads(call["request"])["Name"]: call
+        for call in calls
+        if call["operation"] == "PutParameter" and "/record/" in call["request"]
+    }
+    expect(set(names) <= set(puts), "calls are missing from the record")
+    one = puts[names[0]]
+    expect(one["service"] == "ssm" and one["status"] == 200 and one["end"] > one["start"], one)
+    expect(one["accessKey"] == "test" and one["principal"].endswith(":root"), one)
+    expect(len({call["sequence"] for call in calls}) == len(calls), "a sequence number is there twice")
+    refused = [call for call in calls if call["operation"] == "GenerateRandom"][-1]
+    expect(refused["status"] == 403 or refused["status"] == 400, refused)
+    expect(":user/probe-" in refused["principal"] and "AccessDenied" in refused["response"], refused)
+    answers = [call for call in calls if call["operation"] == "Answer"]
+    expect(bool(answers) and "PhysicalResourceId" in answers[0]["request"], "no answer is in the record")
+    by_role = [call for call in calls if call["operation"] == "DescribeStackResource" and call["status"] == 200]
+    expect(any(":assumed-role/" in call["principal"] for call in by_role), "no call by a function's role")
+
+
+def a_plugin_whose_target_moved_refuses_to_start(_rig: Rig) -> None:
+    script = (
+        "import sys; sys.path.insert(0, '.'); import launch, pinning; launch.prepare_environment()\n"
+        "from plugins import rollback\n"
+        "rollback.TARGETS[{target!r}] = {mark!r}\n"
+        "try: pinning.check(rollback)\n"
+        "except pinning.Moved as told: print(told)\n"
+    )
+    for target, mark, told in (
+        ("ministack.services.cloudformation.stacks:_add_event", "0" * 16, "has changed"),
+        ("ministack.services.cloudformation.stacks:_gone", "", "is gone"),
+    ):
+        run = subprocess.run(
+            [sys.executable, "-B", "-c", script.format(target=target, mark=mark)],
+            cwd=HERE,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        expect("plug-in rollback" in run.stdout and told in run.stdout, run)
+
+
+def functions_end_with_the_launcher(_rig: Rig) -> None:
+    global ENDPOINT
+    outer = ENDPOINT
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "GATEWAY_PORT": str(port), "AUTH": "false", "LOG_LEVEL": "ERROR"}
+    for name in ("KEYBOOT_RIG_CALLS", "AWS_ENDPOINT_URL"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-B", HERE / "launch.py"], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        ENDPOINT = f"http://127.0.0.1:{port}"
+        ready(20)
+        stack = Stack(Rig(), "ended", Timeout=600)
+        stack.rig.formation.create_stack(
+            StackName=stack.name,
+            TemplateBody=stack.template({"Thing": {"Behave": "hang"}}),
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        end = time.monotonic() + 10
+        while not stack.lines() and time.monotonic() < end:
+            time.sleep(0.05)
+        function = stack.lines()[0]
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=15)
+        time.sleep(0.1)
+        expect(not Path(f"/proc/{function['pid']}").exists(), "the function outlived the launcher")
+        expect(not Path(function["environment"]["LAMBDA_TASK_ROOT"]).exists(), "the unpacked code is left behind")
+    finally:
+        ENDPOINT = outer
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+# --- what needs no plug-in, and must stay so ------------------------------------------------------
+
+
+def a_template_like_ours_deploys_with_what_it_declares(rig: Rig) -> None:
+    name = f"probe-sam-{RUN}"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Manage",
+                "Effect": "Allow",
+                "Principal": {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}},
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+        ],
+    }
+    scratch = tempfile.mkdtemp(prefix="keyboot-probe-")
+    template = {
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Parameters": {"Nodes": {"Type": "CommaDelimitedList", "Default": "0,1,2"}},
+        "Resources": {
+            "Signing": {
+                "Type": "AWS::KMS::Key",
+                "DeletionPolicy": "Retain",
+                "UpdateReplacePolicy": "Retain",
+                "Properties": {
+                    "KeySpec": "ECC_NIST_P256",
+                    "KeyUsage": "SIGN_VERIFY",
+                    "MultiRegion": True,
+                    "PendingWindowInDays": 30,
+                    "KeyPolicy": policy,
+                },
+            },
+            "Alias": {
+                "Type": "AWS::KMS::Alias",
+                "Properties": {"AliasName": f"alias/{name}", "TargetKeyId": {"Ref": "Signing"}},
+            },
+            "Logs": {
+                "Type": "AWS::Logs::LogGroup",
+                "Properties": {"LogGroupName": f"/aws/lambda/{name}", "RetentionInDays": 30},
+            },
+            "Function": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "FunctionName": name,
+                    "Runtime": "provided.al2023",
+                    "Handler": "bootstrap",
+                    "Architectures": ["x86_64"],
+                    "Timeout": 10,
+                    "CodeUri": {"Bucket": rig.bucket, "Key": "code.zip"},
+                    "EventInvokeConfig": {"MaximumEventAgeInSeconds": 300, "MaximumRetryAttempts": 2},
+                },
+            },
+            "Keys": {
+                "Type": "Custom::NodeKeys",
+                "DependsOn": "Logs",
+                "Properties": {
+                    "ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]},
+                    "ServiceTimeout": 60,
+                    "Nodes": {"Ref": "Nodes"},
+                    "Behave": "ok",
+                    "Scratch": scratch,
+                },
+            },
+        },
+        "Outputs": {
+            "KeyArn": {
+                "Value": {"Fn::GetAtt": ["Signing", "Arn"]},
+                "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-KmsKeyArn"}},
+            },
+            "Try": {"Value": {"Fn::GetAtt": ["Keys", "Try"]}},
+        },
+    }
+    stack = Stack(rig, "sam")
+    stack.name, stack.scratch = name, scratch
+    made = rig.formation.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    stack.stack_id = made["StackId"]
+    described = stack.settled()
+    expect(described["StackStatus"] == "CREATE_COMPLETE", (described, stack.events("Function")))
+    outputs = {output["OutputKey"]: output for output in described["Outputs"]}
+    expect(outputs["KeyArn"]["ExportName"] == f"{name}-KmsKeyArn", outputs)
+    expect(outputs["Try"]["OutputValue"] == "1", outputs)
+    (seen,) = stack.lines()
+    expect(seen["event"]["ResourceProperties"]["Nodes"] == ["0", "1", "2"], seen["event"])
+    kms = client("kms")
+    key = kms.describe_key(KeyId=outputs["KeyArn"]["OutputValue"])["KeyMetadata"]
+    expect((key["KeySpec"], key["KeyUsage"], key["MultiRegion"]) == ("ECC_NIST_P256", "SIGN_VERIFY", True), key)
+    digest = base64.b64decode("n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=")
+    about = {"KeyId": f"alias/{name}", "Message": digest, "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
+    signature = kms.sign(**about)["Signature"]
+    expect(kms.verify(**about, Signature=signature)["SignatureValid"], "the signature does not verify")
+    groups = client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{name}")["logGroups"]
+    expect(groups[0]["retentionInDays"] == 30, groups)
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+def ready(seconds: float) -> None:
+    """Waits for the endpoint's health."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(f"{ENDPOINT}/_ministack/health", timeout=5).read()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+CHECKS = (
+    encryption_context_conditions_allow_the_exact_context_and_nothing_else,
+    encryption_context_conditions_work_in_deny_and_for_any_value,
+    via_service_is_absent_for_a_direct_call,
+    key_pair_spec_is_a_condition,
+    secret_tags_are_conditions_on_request_and_resource,
+    version_stage_is_the_stage_named_in_the_request,
+    principal_arn_of_a_session_is_its_role,
+    tagging_at_creation_needs_its_own_permission,
+    a_silent_crash_is_retried_with_the_same_event,
+    what_fails_for_good_goes_to_the_destination_and_is_answered_there,
+    a_destination_the_role_may_not_invoke_is_not_invoked,
+    no_answer_within_the_service_timeout_fails_with_a_made_up_id,
+    an_event_that_times_out_is_ended_and_retried,
+    unusable_answers_fail_the_resource,
+    the_stack_tells_each_operation_while_it_runs,
+    a_failed_create_is_deleted_by_the_id_of_its_answer,
+    do_nothing_keeps_a_failed_create_until_the_stack_is_deleted,
+    a_failed_update_sends_back_old_properties_and_deletes_what_it_made,
+    a_create_that_fails_in_an_update_is_deleted_too,
+    a_changed_id_is_cleaned_up_after_the_update,
+    a_template_like_ours_deploys_with_what_it_declares,
+    every_call_is_one_whole_line_of_the_record,
+    a_plugin_whose_target_moved_refuses_to_start,
+    functions_end_with_the_launcher,
+)
+
+
+def main() -> int:
+    """Runs every check; tells each by name, with the time it took."""
+    global ENDPOINT
+    if len(sys.argv) != 2:
+        print("usage: probe.py <endpoint>", file=sys.stderr)
+        return 2
+    ENDPOINT = sys.argv[1].rstrip("/")
+    ready(10)
+    rig, failed = Rig(), 0
+    for check in CHECKS:
+        started = time.monotonic()
+        try:
+            check(rig)
+            verdict = "ok"
+        except Exception:
+            failed += 1
+            verdict = "FAILED"
+            traceback.print_exc()
+        print(f"{verdict:6} {time.monotonic() - started:5.1f} s  {check.__name__.replace('_', ' ')}", flush=True)
+    print(f"{len(CHECKS) - failed} of {len(CHECKS)} hold")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

