@@ -164,9 +164,10 @@ def allow(*actions: str, **condition: dict) -> dict:
 
 
 class Rig:
-    """What every stack of the probe shares: the code in S3 and a role."""
+    """What every stack of the probe shares: the code in S3, and where functions leave what they saw."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: str) -> None:
+        self.scratch = scratch
         self.formation = client("cloudformation")
         self.bucket = f"probe-{RUN}"
         s3 = client("s3")
@@ -184,11 +185,11 @@ class Stack:
 
     def __init__(self, rig: Rig, name: str, **function: Any) -> None:
         self.rig, self.name = rig, f"probe-{name}-{RUN}"
-        self.scratch = tempfile.mkdtemp(prefix="keyboot-probe-")
+        self.scratch = tempfile.mkdtemp(dir=rig.scratch)
         self.function = function
         self.stack_id = ""
 
-    def template(self, resources: dict[str, dict], order: bool = True) -> str:
+    def template(self, resources: dict[str, dict]) -> str:
         """The function's part, and the custom resources one after the other."""
         made: dict[str, Any] = {
             "Role": {
@@ -514,6 +515,217 @@ def tagging_at_creation_needs_its_own_permission(_rig: Rig) -> None:
             raise Failed(f"allowed without {named}")
 
 
+# --- resources_of_a_call, policy_principals, limits -----------------------------------------------
+
+
+MANAGED = {
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+    "Action": ["kms:Describe*", "kms:Put*"],
+    "Resource": "*",
+}
+
+
+def managed_key(*statements: dict, multi_region: bool = False) -> str:
+    """A key whose account may manage it, not use it, unless a statement says so."""
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [MANAGED, *statements]})
+    return client("kms").create_key(Policy=policy, MultiRegion=multi_region)["KeyMetadata"]["Arn"]
+
+
+def a_key_policy_holds_for_multi_region_ciphertexts_and_aliases(_rig: Rig) -> None:
+    (kms,) = user([allow("kms:Encrypt", "kms:Decrypt")], "kms")
+    for multi_region in (False, True):
+        key = managed_key(multi_region=multi_region)
+        sealed = client("kms").encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+        code = refusal(lambda sealed=sealed: kms.decrypt(CiphertextBlob=sealed))
+        expect(code == "AccessDeniedException", (multi_region, code))
+        alias = f"alias/probe-{secrets.token_hex(4)}"
+        client("kms").create_alias(AliasName=alias, TargetKeyId=key)
+        code = refusal(lambda alias=alias: kms.encrypt(KeyId=alias, Plaintext=b"x"))
+        expect(code == "AccessDeniedException", (alias, code))
+
+
+def calls_over_several_parameters_are_authorized_on_each(_rig: Rig) -> None:
+    for name in ("mine", "other"):
+        client("ssm").put_parameter(Name=f"/keyboot/{RUN}/{name}/a", Value="x", Type="String")
+    mine = f"arn:aws:ssm:{REGION}:000000000000:parameter/keyboot/{RUN}/mine"
+    only = {"Effect": "Allow", "Action": "ssm:*", "Resource": [mine, f"{mine}/*"]}
+    (ssm,) = user([only], "ssm")
+    got = ssm.get_parameters(Names=[f"/keyboot/{RUN}/mine/a", f"/keyboot/{RUN}/mine/none"])
+    expect(len(got["Parameters"]) == 1 and len(got["InvalidParameters"]) == 1, got)
+    ssm.get_parameters_by_path(Path=f"/keyboot/{RUN}/mine")
+    both = [f"/keyboot/{RUN}/mine/a", f"/keyboot/{RUN}/other/a"]
+    for call in (
+        lambda: ssm.get_parameters(Names=both),
+        lambda: ssm.delete_parameters(Names=both),
+        lambda: ssm.get_parameters_by_path(Path=f"/keyboot/{RUN}/other"),
+    ):
+        expect(refusal(call) == "AccessDeniedException", "a foreign parameter was reached")
+
+
+def policies_with_missing_or_public_principals_are_refused(_rig: Rig) -> None:
+    store, name = client("secretsmanager"), f"keyboot/{RUN}/policy"
+    store.create_secret(Name=name, SecretString="x")
+
+    def policy(principal: Any, **condition: dict) -> str:
+        statement = {
+            "Effect": "Allow",
+            "Principal": principal,
+            "Action": "secretsmanager:GetSecretValue",
+            "Resource": "*",
+            "Condition": condition,
+        }
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    def put(document: str) -> Any:
+        return store.put_resource_policy(SecretId=name, ResourcePolicy=document, BlockPublicPolicy=True)
+
+    missing = {"AWS": "arn:aws:iam::000000000000:role/not-yet-there"}
+    expect(refusal(lambda: put(policy(missing))) == "MalformedPolicyDocumentException", "missing role")
+    expect(refusal(lambda: put(policy("*"))) == "PublicPolicyException", "public")
+    planned = {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/not-yet-there"}
+    put(policy({"AWS": "arn:aws:iam::111122223333:root"}, StringEquals=planned))
+    use = {"Effect": "Allow", "Principal": missing, "Action": "kms:Decrypt", "Resource": "*"}
+    expect(refusal(lambda: managed_key(use)) == "MalformedPolicyDocumentException", "missing role in a key policy")
+
+
+def documented_limits_are_kept(_rig: Rig) -> None:
+    ssm, kms, name = client("ssm"), client("kms"), f"/keyboot/{RUN}/limit"
+    key = kms_key()
+
+    def put(size: int, tier: str) -> Any:
+        return ssm.put_parameter(Name=name, Value="x" * size, Type="String", Tier=tier, Overwrite=True)
+
+    put(4096, "Standard")
+    put(8192, "Advanced")
+    for call in (
+        lambda: put(1, "Standard"),
+        lambda: put(8193, "Advanced"),
+        lambda: ssm.put_parameter(Name=name + "s", Value="x" * 4097, Type="String"),
+        lambda: ssm.get_parameters(Names=[f"{name}/{number}" for number in range(11)]),
+        lambda: kms.encrypt(KeyId=key, Plaintext=b"x" * 4097),
+    ):
+        expect(refusal(call) == "ValidationException", "a limit is not kept")
+
+
+# --- secret_versions, stores_ask_kms ----------------------------------------------------------------
+
+
+def the_same_token_is_the_same_version_or_refused(_rig: Rig) -> None:
+    store, name = client("secretsmanager"), f"keyboot/{RUN}/token"
+    first, second = secrets.token_hex(16), secrets.token_hex(16)
+
+    def create(token: str, value: str) -> Any:
+        return store.create_secret(Name=name, SecretString=value, ClientRequestToken=token)
+
+    def put(token: str, value: str, *labels: str) -> Any:
+        return store.put_secret_value(
+            SecretId=name, SecretString=value, ClientRequestToken=token, VersionStages=list(labels)
+        )
+
+    expect(create(first, "a")["VersionId"] == first, "the token is not the version")
+    expect(create(first, "a")["VersionId"] == first, "a repetition is not the same")
+    expect(refusal(lambda: create(first, "b")) == "ResourceExistsException", "another value")
+    expect(refusal(lambda: create(second, "a")) == "ResourceExistsException", "another token")
+    put(second, "b", "MINE")
+    put(second, "b", "MINE")
+    expect(refusal(lambda: put(second, "c", "MINE")) == "ResourceExistsException", "another value")
+    third = secrets.token_hex(16)
+    put(third, "c", "MINE")
+    stages = store.describe_secret(SecretId=name)["VersionIdsToStages"]
+    expect(stages == {first: ["AWSCURRENT"], third: ["MINE"]}, stages)
+    about = {"SecretId": name, "VersionStage": "AWSCURRENT", "MoveToVersionId": third}
+    expect(refusal(lambda: store.update_secret_version_stage(**about)) == "InvalidParameterException", "no remove")
+    wrong = {**about, "RemoveFromVersionId": second}
+    expect(refusal(lambda: store.update_secret_version_stage(**wrong)) == "InvalidParameterException", "wrong remove")
+    store.update_secret_version_stage(**about, RemoveFromVersionId=first)
+    empty = store.create_secret(Name=f"{name}/empty")
+    expect("VersionId" not in empty, empty)
+
+
+def a_name_scheduled_for_deletion_is_refused_as_such(_rig: Rig) -> None:
+    store, name = client("secretsmanager"), f"keyboot/{RUN}/gone"
+    store.create_secret(Name=name, SecretString="x")
+    store.delete_secret(SecretId=name, RecoveryWindowInDays=7)
+    code = refusal(lambda: store.create_secret(Name=name, SecretString="x"))
+    expect(code == "InvalidRequestException", code)
+    store.restore_secret(SecretId=name)
+    for _ in range(2):
+        store.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    expect(refusal(lambda: store.delete_secret(SecretId=name)) == "ResourceNotFoundException", "gone")
+
+
+def secrets_under_a_customer_key_need_the_key_via_the_store(_rig: Rig) -> None:
+    store, kms = user([allow("secretsmanager:*", "kms:*")], "secretsmanager", "kms")
+    me = client("sts", *_keys_of(store)).get_caller_identity()["Arn"]
+
+    def statement(*actions: str, service: str = "secretsmanager") -> dict:
+        via = {
+            "StringEquals": {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"},
+            "StringLike": {"kms:EncryptionContext:SecretARN": f"arn:aws:secretsmanager:*:*:secret:keyboot/{RUN}/*"},
+        }
+        principal = {"AWS": me}
+        return {"Effect": "Allow", "Principal": principal, "Action": list(actions), "Resource": "*", "Condition": via}
+
+    def create(key: str, name: str) -> Any:
+        return store.create_secret(Name=name, SecretString="x", KmsKeyId=key)
+
+    both = managed_key(statement("kms:GenerateDataKey", "kms:Decrypt"), multi_region=True)
+    create(both, f"keyboot/{RUN}/kms/both")
+    expect(store.get_secret_value(SecretId=f"keyboot/{RUN}/kms/both")["SecretString"] == "x", "not readable")
+    sealed = client("kms").encrypt(KeyId=both, Plaintext=b"x")["CiphertextBlob"]
+    expect(refusal(lambda: kms.decrypt(CiphertextBlob=sealed)) == "AccessDeniedException", "direct")
+    expect(refusal(lambda: create(both, f"other/{RUN}")) == "AccessDeniedException", "another name")
+    for number, key in enumerate(
+        (
+            managed_key(statement("kms:GenerateDataKey")),
+            managed_key(statement("kms:Decrypt")),
+            managed_key(statement("kms:GenerateDataKey", "kms:Decrypt", service="ssm")),
+        )
+    ):
+        name = f"keyboot/{RUN}/kms/{number}"
+        expect(refusal(lambda key=key, name=name: create(key, name)) == "AccessDeniedException", number)
+        code = refusal(lambda name=name: client("secretsmanager").describe_secret(SecretId=name))
+        expect(code == "ResourceNotFoundException", "a refused secret is left behind")
+    client("kms").disable_key(KeyId=both)
+    root = client("secretsmanager")
+    code = refusal(lambda: root.create_secret(Name=f"keyboot/{RUN}/kms/off", SecretString="x", KmsKeyId=both))
+    expect(code == "EncryptionFailure", code)
+    code = refusal(lambda: root.get_secret_value(SecretId=f"keyboot/{RUN}/kms/both"))
+    expect(code == "DecryptionFailure", code)
+
+
+def secure_strings_under_a_customer_key_need_the_key_via_the_store(_rig: Rig) -> None:
+    (ssm,) = user([allow("ssm:*", "kms:*")], "ssm")
+    me = client("sts", *_keys_of(ssm)).get_caller_identity()["Arn"]
+    for tier, action in (("Standard", "kms:Encrypt"), ("Advanced", "kms:GenerateDataKey")):
+        name = f"/keyboot/{RUN}/secure/{tier}"
+        arn = f"arn:aws:ssm:{REGION}:000000000000:parameter{name}"
+        write = {
+            "Effect": "Allow",
+            "Principal": {"AWS": me},
+            "Action": action,
+            "Resource": "*",
+            "Condition": {
+                "StringEquals": {
+                    "kms:ViaService": f"ssm.{REGION}.amazonaws.com",
+                    "kms:EncryptionContext:PARAMETER_ARN": arn,
+                }
+            },
+        }
+        about = {"Name": name, "Value": "x", "Type": "SecureString", "Tier": tier}
+        expect(refusal(lambda a=about: ssm.put_parameter(**a, KeyId=managed_key())) == "AccessDeniedException", tier)
+        ssm.put_parameter(**about, KeyId=managed_key(write))
+        ssm.get_parameter(Name=name)
+        code = refusal(lambda name=name: ssm.get_parameter(Name=name, WithDecryption=True))
+        expect(code == "AccessDeniedException", code)
+
+
+def _keys_of(service: Any) -> tuple[str, str]:
+    held = service._request_signer._credentials
+    return held.access_key, held.secret_key
+
+
 # --- async_custom_resources, function_environment -----------------------------------------------
 
 
@@ -761,7 +973,7 @@ def a_plugin_whose_target_moved_refuses_to_start(_rig: Rig) -> None:
         expect("plug-in rollback" in run.stdout and told in run.stdout, run)
 
 
-def functions_end_with_the_launcher(_rig: Rig) -> None:
+def functions_end_with_the_launcher(rig: Rig) -> None:
     global ENDPOINT
     outer = ENDPOINT
     with socket.socket() as probe:
@@ -776,7 +988,7 @@ def functions_end_with_the_launcher(_rig: Rig) -> None:
     try:
         ENDPOINT = f"http://127.0.0.1:{port}"
         ready(20)
-        stack = Stack(Rig(), "ended", Timeout=600)
+        stack = Stack(Rig(rig.scratch), "ended", Timeout=600)
         stack.rig.formation.create_stack(
             StackName=stack.name,
             TemplateBody=stack.template({"Thing": {"Behave": "hang"}}),
@@ -814,7 +1026,7 @@ def a_template_like_ours_deploys_with_what_it_declares(rig: Rig) -> None:
             }
         ],
     }
-    scratch = tempfile.mkdtemp(prefix="keyboot-probe-")
+    scratch = tempfile.mkdtemp(dir=rig.scratch)
     template = {
         "Transform": "AWS::Serverless-2016-10-31",
         "Parameters": {"Nodes": {"Type": "CommaDelimitedList", "Default": "0,1,2"}},
@@ -922,6 +1134,14 @@ CHECKS = (
     version_stage_is_the_stage_named_in_the_request,
     principal_arn_of_a_session_is_its_role,
     tagging_at_creation_needs_its_own_permission,
+    a_key_policy_holds_for_multi_region_ciphertexts_and_aliases,
+    calls_over_several_parameters_are_authorized_on_each,
+    policies_with_missing_or_public_principals_are_refused,
+    documented_limits_are_kept,
+    the_same_token_is_the_same_version_or_refused,
+    a_name_scheduled_for_deletion_is_refused_as_such,
+    secrets_under_a_customer_key_need_the_key_via_the_store,
+    secure_strings_under_a_customer_key_need_the_key_via_the_store,
     a_silent_crash_is_retried_with_the_same_event,
     what_fails_for_good_goes_to_the_destination_and_is_answered_there,
     a_destination_the_role_may_not_invoke_is_not_invoked,
@@ -949,7 +1169,15 @@ def main() -> int:
         return 2
     ENDPOINT = sys.argv[1].rstrip("/")
     ready(10)
-    rig, failed = Rig(), 0
+    with tempfile.TemporaryDirectory(prefix="keyboot-probe-", ignore_cleanup_errors=True) as scratch:
+        failed = run(Rig(scratch))
+    print(f"{len(CHECKS) - failed} of {len(CHECKS)} hold")
+    return 1 if failed else 0
+
+
+def run(rig: Rig) -> int:
+    """The number of checks that fail."""
+    failed = 0
     for check in CHECKS:
         started = time.monotonic()
         try:
@@ -960,8 +1188,7 @@ def main() -> int:
             verdict = "FAILED"
             traceback.print_exc()
         print(f"{verdict:6} {time.monotonic() - started:5.1f} s  {check.__name__.replace('_', ' ')}", flush=True)
-    print(f"{len(CHECKS) - failed} of {len(CHECKS)} hold")
-    return 1 if failed else 0
+    return failed
 
 
 if __name__ == "__main__":

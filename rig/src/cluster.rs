@@ -37,7 +37,11 @@ pub async fn read(cloud: &Cloud, cluster: &ClusterName, signer: &str) -> anyhow:
         let text = document(cloud, &cluster.record_parameter(entry.index)).await?;
         let record = NodeRecord::verify(&text, &keys, cluster, entry.index, 0);
         let record = record.with_context(|| format!("the record of node {}", entry.index))?;
-        anyhow::ensure!(record.fingerprint == entry.fingerprint, "the roster lists another key for node {}", entry.index);
+        anyhow::ensure!(
+            record.fingerprint == entry.fingerprint,
+            "the roster lists another key for node {}",
+            entry.index
+        );
         records.insert(entry.index, record);
     }
     Ok(Published { index, records })
@@ -49,7 +53,8 @@ pub async fn read(cloud: &Cloud, cluster: &ClusterName, signer: &str) -> anyhow:
 ///
 /// When KMS does not give it.
 pub async fn pin(cloud: &Cloud, signer: &str) -> anyhow::Result<PinnedKeys> {
-    let answer = cloud.kms().get_public_key().key_id(signer).send().await.context("asking for the verifying key")?;
+    let answer =
+        cloud.kms().get_public_key().key_id(signer).send().await.context("asking for the verifying key")?;
     let spki = answer.public_key.context("KMS gave no public key")?;
     Ok(PinnedKeys::default().pin(signer, spki.as_ref())?)
 }

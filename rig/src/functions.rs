@@ -59,8 +59,8 @@ pub fn archive(name: &str, build: Build) -> anyhow::Result<PathBuf> {
 ///
 /// When cargo fails.
 pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(crate::repository()).args(["build", "--locked", "--package", name]);
+    let mut cargo = cargo();
+    cargo.args(["build", "--locked", "--package", name]);
     if build == Build::Local {
         cargo.args(["--features", "local"]);
     }
@@ -84,6 +84,28 @@ pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
     pack(&fresh, &folder.join("bootstrap.zip"))?;
     std::fs::rename(&fresh, &program)?;
     Ok(())
+}
+
+/// Cargo, as if it had been started from a shell.
+///
+/// A program that `cargo run` started inherits variables about its own package; some build scripts
+/// look at them, and would build their crates anew each time the caller changes.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "cargo's own variables are looked at to remove them")]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(crate::repository());
+    for (name, _) in std::env::vars_os() {
+        let about_the_caller = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        });
+        if about_the_caller {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 fn pack(program: &Path, archive: &Path) -> anyhow::Result<()> {

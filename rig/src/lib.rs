@@ -24,7 +24,8 @@ pub fn repository() -> &'static Path {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "cargo says by this variable where its target folder is")]
 pub fn home() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from);
     target.join("rig")
 }
 

@@ -40,7 +40,9 @@ impl MiniStack {
         let folder = tempfile::Builder::new().prefix("ministack-").tempdir_in(crate::home())?;
         let port = match port {
             Some(port) if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() => port,
-            Some(port) => bail!("port {port} of 127.0.0.1 is in use: name another one, or none for a free one"),
+            Some(port) => {
+                bail!("port {port} of 127.0.0.1 is in use: name another one, or none for a free one")
+            }
             None => free_port()?,
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

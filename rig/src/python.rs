@@ -57,7 +57,8 @@ impl Venv {
 fn interpreter() -> anyhow::Result<&'static str> {
     let is_new_enough = |name: &&str| {
         let check = "import sys, venv; sys.exit(sys.version_info < (3, 11))";
-        let status = Command::new(name).args(["-c", check]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let status =
+            Command::new(name).args(["-c", check]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     };
     match NAMES.iter().copied().find(is_new_enough) {

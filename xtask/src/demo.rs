@@ -71,10 +71,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     let cloud = Cloud::as_root(&ministack.endpoint());
     let cluster: ClusterName = CLUSTER.parse()?;
-    let curve = options.curve.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let curve =
+        options.curve.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
 
     headline("CloudFormation creates the KMS Stack");
-    let stack = Deployment::of_kms_stack(&cloud, STACK, [("Nodes", indexes(options.nodes).as_str()), ("P2pCurve", &curve)]).await?;
+    let stack = Deployment::of_kms_stack(
+        &cloud,
+        STACK,
+        [("Nodes", indexes(options.nodes).as_str()), ("P2pCurve", &curve)],
+    )
+    .await?;
     let id = stack.begin_create().await?;
     let created = finished(stack.wait(&id, print_event).await?, "CREATE_COMPLETE")?;
     let signer = created.output("RecordKeyArn")?.to_owned();
@@ -86,8 +92,15 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     headline("An update adds a node");
     let stack = stack.with("Nodes", &indexes(options.nodes + 1));
     stack.begin_update().await?;
-    let mut known: std::collections::BTreeSet<_> = created.events.iter().map(|event| event.event_id.clone()).collect();
-    let updated = stack.wait(&id, |event| if known.insert(event.event_id.clone()) { print_event(event) }).await?;
+    let mut known: std::collections::BTreeSet<_> =
+        created.events.iter().map(|event| event.event_id.clone()).collect();
+    let updated = stack
+        .wait(&id, |event| {
+            if known.insert(event.event_id.clone()) {
+                print_event(event)
+            }
+        })
+        .await?;
     let updated = finished(updated, "UPDATE_COMPLETE")?;
     let after = cluster::read(&cloud, &cluster, &signer).await?;
     compare(&before, &after)?;
@@ -101,8 +114,15 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
 
     headline("CloudFormation deletes the stack");
     stack.begin_delete().await?;
-    let mut known: std::collections::BTreeSet<_> = updated.events.iter().map(|event| event.event_id.clone()).collect();
-    let deleted = stack.wait(&id, |event| if known.insert(event.event_id.clone()) { print_event(event) }).await?;
+    let mut known: std::collections::BTreeSet<_> =
+        updated.events.iter().map(|event| event.event_id.clone()).collect();
+    let deleted = stack
+        .wait(&id, |event| {
+            if known.insert(event.event_id.clone()) {
+                print_event(event)
+            }
+        })
+        .await?;
     finished(deleted, "DELETE_COMPLETE")?;
     show_what_is_left(&cloud).await
 }
@@ -161,10 +181,13 @@ fn shown(record: &NodeRecord) -> Vec<(Purpose, String, String)> {
         rows.push((Purpose::SharePassword, "(none: only its owner knows it)".to_owned(), "1".to_owned()));
     }
     let accepted = record.management_keys.iter().map(|key| (Purpose::ManagementKey, key));
-    let accepted = accepted.chain(record.api_keys.iter().flat_map(|(application, keys)| {
-        keys.iter().map(|key| (Purpose::ApiKey(application.clone()), key))
-    }));
-    rows.extend(accepted.map(|(purpose, key)| (purpose, format!("SHA-256 {}", key.hash), record.version.to_string())));
+    let accepted =
+        accepted.chain(record.api_keys.iter().flat_map(|(application, keys)| {
+            keys.iter().map(|key| (Purpose::ApiKey(application.clone()), key))
+        }));
+    rows.extend(
+        accepted.map(|(purpose, key)| (purpose, format!("SHA-256 {}", key.hash), record.version.to_string())),
+    );
     rows
 }
 
@@ -176,7 +199,12 @@ fn compare(before: &Published, after: &Published) -> anyhow::Result<()> {
             Some(old) if old == record => "unchanged",
             Some(_) => bail!("the keys of node {index} changed with an update that only adds a node"),
         };
-        table.add_row([index.to_string(), record.fingerprint.to_string(), record.version_id.clone(), verdict.to_owned()]);
+        table.add_row([
+            index.to_string(),
+            record.fingerprint.to_string(),
+            record.version_id.clone(),
+            verdict.to_owned(),
+        ]);
     }
     say(&table.to_string());
     say(&format!("  {} {}", style("roster digest").dim(), after.index.sha256));
@@ -186,7 +214,8 @@ fn compare(before: &Published, after: &Published) -> anyhow::Result<()> {
 async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
     headline("What is left, and why");
     let mut table = table(["what", "state", "why"]);
-    let secrets = cloud.secrets().list_secrets().include_planned_deletion(true).max_results(100).send().await?;
+    let secrets =
+        cloud.secrets().list_secrets().include_planned_deletion(true).max_results(100).send().await?;
     for secret in secrets.secret_list() {
         let name = secret.name().unwrap_or_default().to_owned();
         let (state, why) = match secret.deleted_date() {
@@ -195,9 +224,16 @@ async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
         };
         table.add_row([name, state.to_owned(), why.to_owned()]);
     }
-    let parameters = cloud.parameters().describe_parameters().max_results(50).send().await?;
-    for parameter in parameters.parameters() {
-        let name = parameter.name().unwrap_or_default().to_owned();
+    let mut documents = cloud
+        .parameters()
+        .get_parameters_by_path()
+        .path(format!("/{CLUSTER}"))
+        .recursive(true)
+        .into_paginator()
+        .items()
+        .send();
+    while let Some(document) = documents.next().await {
+        let name = document?.name.unwrap_or_default();
         table.add_row([name, "kept".to_owned(), "public: says which keys can come back".to_owned()]);
     }
     let keys = cloud.kms().list_keys().send().await?;
@@ -211,6 +247,9 @@ async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+        .load_preset(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }

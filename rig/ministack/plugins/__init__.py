@@ -12,10 +12,15 @@ from . import (
     encryption_context,
     end_functions,
     function_environment,
+    limits,
+    policy_principals,
     principal_arn,
     recorder,
+    resources_of_a_call,
     rollback,
+    secret_versions,
     stack_state,
+    stores_ask_kms,
 )
 
 PLUGINS = (
@@ -23,7 +28,12 @@ PLUGINS = (
     end_functions,
     encryption_context,
     principal_arn,
+    resources_of_a_call,
     dependent_actions,
+    policy_principals,
+    limits,
+    secret_versions,
+    stores_ask_kms,
     async_custom_resources,
     stack_state,
     rollback,

@@ -216,9 +216,8 @@ async fn a_panic_is_told_without_its_message() {
     let at_once = Doing::new(async |_| panic!("8f14e45f"));
     let later = Doing::new(async |_| {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let missing: Option<u32> = None;
-        missing.expect("8f14e45f");
-        Ok(Success::default())
+        let number: u32 = "8f14e45f".parse().expect("a number");
+        Ok(Success::default().with("Number", number.to_string()))
     });
     let (first, received_first) = told(|url| event("Create", url), &at_once).await;
     let (second, received_second) = told(|url| event("Create", url), &later).await;

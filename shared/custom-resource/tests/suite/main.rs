@@ -3,7 +3,7 @@
 //! Everything that sends needs the feature `local`, since only then may an answer go to this
 //! machine. What must never send is proven without it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends that way")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
 mod identity;
 mod panics;

@@ -216,7 +216,7 @@ mod bucket {
                 response.push_str("HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n");
             }
             Reaction::EndlessHead => response.push_str("HTTP/1.1 200 OK\r\n"),
-            Reaction::Stall => tokio::time::sleep(std::time::Duration::from_secs(60)).await,
+            Reaction::Stall => tokio::time::sleep(std::time::Duration::from_mins(1)).await,
             Reaction::Reset | Reaction::Close => {}
         }
         let _ = stream.write_all(response.as_bytes()).await;

@@ -1,0 +1,13 @@
+//! What `provisioning` promises, seen from outside: whole operations on a world in memory, with
+//! deaths, faults and duplicates at every call, and the documents and properties by themselves.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
+
+mod creating;
+mod deaths;
+mod documents;
+mod fixtures;
+mod properties;
+mod removing;
+mod updating;
+mod world;
