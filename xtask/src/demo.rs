@@ -224,17 +224,18 @@ async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
         };
         table.add_row([name, state.to_owned(), why.to_owned()]);
     }
-    let mut documents = cloud
+    let mut pages = cloud
         .parameters()
         .get_parameters_by_path()
         .path(format!("/{CLUSTER}"))
         .recursive(true)
         .into_paginator()
-        .items()
         .send();
-    while let Some(document) = documents.next().await {
-        let name = document?.name.unwrap_or_default();
-        table.add_row([name, "kept".to_owned(), "public: says which keys can come back".to_owned()]);
+    while let Some(page) = pages.next().await {
+        for document in page?.parameters() {
+            let name = document.name().unwrap_or_default().to_owned();
+            table.add_row([name, "kept".to_owned(), "public: says which keys can come back".to_owned()]);
+        }
     }
     let keys = cloud.kms().list_keys().send().await?;
     for key in keys.keys() {
