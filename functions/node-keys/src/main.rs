@@ -5,7 +5,7 @@ mod settings;
 
 use std::process::ExitCode;
 
-use custom_resource::{Deadline, Responder, serve};
+use custom_resource::{Deadline, Responder, Served, serve};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
@@ -40,6 +40,15 @@ async fn main() -> ExitCode {
 }
 
 /// The log line that says how an event ended. No URL and no value is in it.
-fn served_line(served: &custom_resource::Served) -> Value {
-    serde_json::json!({ "schema": 1, "event": "keyboot.served", "ending": served.to_string() })
+fn served_line(served: &Served) -> Value {
+    let reason = match served {
+        Served::Answered { answer, .. } | Served::NotDelivered { answer, .. } => answer.reason.as_deref(),
+        _ => None,
+    };
+    serde_json::json!({
+        "schema": 1,
+        "event": "keyboot.served",
+        "ending": served.to_string(),
+        "reason": reason,
+    })
 }

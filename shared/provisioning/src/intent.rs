@@ -2,8 +2,10 @@
 //!
 //! Names alone cannot be listed reliably (the store's listing lags behind by minutes), so an
 //! operation that died half way would leave things that no later one knows to look for. The note
-//! is signed like every document of ours, kept under a name of the owner's own, and is spent as
-//! soon as the roster index names the same generation. No I/O here.
+//! is signed like every document of ours, kept under a name of the owner's own, spent as soon as
+//! the roster index has its serial number, and withdrawn at the end of the operation: were the
+//! index lost one day, a note that still stood there would make a cluster in service look as if it
+//! had never been completed. No I/O here.
 
 use std::collections::BTreeSet;
 

@@ -6,13 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use key_material::P2pPublicKey;
+
 use crate::intent::Intent;
 use crate::names::{Application, ClusterName, NodeIndex, ParameterName, Purpose, Slot};
-use crate::ownership::{OWNER_TAG, Owner};
+use crate::ownership::{Generation, OWNER_TAG, Owner, PUBLIC_TAG};
 use crate::parallel::{both, each};
 use crate::ports::{PortError, Publisher, RecordSigner, SecretFacts, SecretStore, World};
 use crate::record::NodeRecord;
-use crate::roster::{RosterEntry, RosterIndex};
+use crate::roster::{self, NODES_A_PAGE, RosterEntry, RosterIndex};
 use crate::signed::{self, DocumentError, PinnedKeys};
 
 /// The most names that one read asks for (Systems Manager API Reference, `GetParameters`).
@@ -56,6 +58,8 @@ pub(crate) struct Observed {
     pub(crate) index_text: Option<String>,
     pub(crate) pages: Vec<String>,
     pub(crate) entries: Vec<RosterEntry>,
+    /// Pages that an operation wrote and no index ever named.
+    pub(crate) unlisted_pages: Vec<ParameterName>,
     pub(crate) records: BTreeMap<NodeIndex, StoredRecord>,
     pub(crate) environments: BTreeMap<NodeIndex, String>,
     pub(crate) secrets: BTreeMap<Slot, Place>,
@@ -74,6 +78,23 @@ impl Observed {
         match &self.standing {
             Standing::Ours(index) => Some(index),
             _ => None,
+        }
+    }
+
+    /// The note of an operation that never reached its roster. While the roster cannot be read,
+    /// nothing is concluded from a note.
+    pub(crate) fn open_intent(&self) -> Option<&Intent> {
+        if matches!(self.standing, Standing::Unreadable(_)) {
+            return None;
+        }
+        self.intent.as_ref().filter(|intent| intent.is_open(self.index()))
+    }
+
+    /// The operations that never reached a roster; see [`Intent::never_listed`].
+    pub(crate) fn never_listed(&self, current: Option<&Generation>) -> BTreeSet<Generation> {
+        match (&self.standing, &self.intent) {
+            (Standing::Unreadable(_), _) | (_, None) => BTreeSet::new(),
+            (_, Some(intent)) => intent.never_listed(self.index(), current),
         }
     }
 
@@ -143,7 +164,49 @@ pub(crate) async fn observe(
         .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) })
         .collect();
     secrets.extend(describe_all(world, owner, late).await?);
-    Ok(Observed { keys, standing, intent, index_text, pages, entries, records, environments, secrets })
+    let mut observed = Observed {
+        keys,
+        standing,
+        intent,
+        index_text,
+        pages,
+        entries,
+        unlisted_pages: Vec::new(),
+        records,
+        environments,
+        secrets,
+    };
+    observed.unlisted_pages = find_unlisted_pages(world, cluster, &observed).await?;
+    Ok(observed)
+}
+
+/// The pages that the operation of an open note may have written. In a cluster of ours they are
+/// ours; where there is no index of ours yet, another stack may be writing its own under the same
+/// names, so only pages that list keys of ours count.
+async fn find_unlisted_pages(
+    world: &impl Publisher,
+    cluster: &ClusterName,
+    observed: &Observed,
+) -> Result<Vec<ParameterName>, PortError> {
+    let Some(intent) = observed.open_intent() else { return Ok(Vec::new()) };
+    let names: Vec<_> = (0..intent.nodes.len().div_ceil(NODES_A_PAGE))
+        .map(|page| cluster.roster_page_parameter(intent.serial, page))
+        .collect();
+    if observed.index().is_some() {
+        return Ok(names);
+    }
+    let is_ours = |entry: &RosterEntry| {
+        let slot = Slot { index: entry.index, purpose: Purpose::P2pKey };
+        let Some(Place::Ours(facts)) = observed.secrets.get(&slot) else { return false };
+        let public = facts.tags.get(PUBLIC_TAG).and_then(|spki| P2pPublicKey::from_spki_base64(spki).ok());
+        public.is_some_and(|public| public.fingerprint() == entry.fingerprint)
+    };
+    let texts = read_all(world, &names).await?;
+    let ours = names.into_iter().zip(texts).filter(|(_, text)| {
+        let entries = text.as_deref().and_then(roster::page_entries).unwrap_or_default();
+        !entries.is_empty() && entries.iter().all(is_ours)
+    });
+    Ok(ours.map(|(name, _)| name).collect())
 }
 
 /// Trusts the one key that this function signs with.

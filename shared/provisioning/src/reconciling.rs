@@ -15,9 +15,9 @@ use crate::environment::NodeEnvironment;
 use crate::error::ProvisionError;
 use crate::intent::Intent;
 use crate::making::{MadeValue, make_value};
-use crate::names::{NodeIndex, Purpose, Slot};
+use crate::names::{NodeIndex, ParameterName, Purpose, Slot};
 use crate::observing::{Candidates, Observed, Place, Standing, observe, place};
-use crate::operation::Operation;
+use crate::operation::{Operation, OperationKind};
 use crate::outcome::{NodeOutcome, Outcome};
 use crate::ownership::{PROTECTION_TAG, PUBLIC_TAG, first_version_token, generation_of};
 use crate::parallel::{both, each};
@@ -27,6 +27,7 @@ use crate::publishing::{note, publish, refused, sign};
 use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
 use crate::retiring;
 use crate::roster::{self, RosterEntry, RosterIndex};
+use crate::signed;
 
 /// A stored secret that counts: its place, its version and its public half.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ struct Plan {
     made: BTreeSet<Slot>,
     /// Secrets to take out of their recovery window.
     restored: BTreeMap<Slot, Item>,
+    /// Whether a note is open that this operation has to bring to its roster.
+    noted: bool,
     /// What the reader of the stack's events should know.
     told: Vec<String>,
 }
@@ -73,17 +76,21 @@ pub async fn reconcile(
     let mut plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed);
 
-    if !plan.made.is_empty() || !plan.restored.is_empty() {
+    if plan.needs_a_note(operation, &observed) {
         let permit = permit(world, pinned, operation).await?;
         plan.carry_out(world, &permit, operation, spec, &observed).await?;
     }
 
     let drafts = Drafts::of(world, operation, spec, &observed, &plan)?;
-    if drafts.differ() || !leaving.changes_nothing() {
+    if drafts.differ() || !leaving.changes_nothing() || observed.intent.is_some() {
         let permit = permit(world, pinned, operation).await?;
+        if plan.noted {
+            refuse_what_was_overtaken(world, operation, &observed).await?;
+        }
         drafts.publish(world, &permit, operation, &observed).await?;
-        let rewritten = drafts.index.differs;
-        let told = retiring::retire(world, &permit, operation, &observed, leaving, rewritten).await?;
+        let pages = drafts.page_names(operation);
+        let written = drafts.index.differs.then_some(pages.as_slice());
+        let told = retiring::retire(world, &permit, operation, &observed, leaving, written).await?;
         plan.told.extend(told);
     }
     Ok(drafts.outcome(world, operation, spec, plan))
@@ -99,6 +106,31 @@ fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Candidates {
         candidates.applications.extend(before.applications.iter().cloned());
     }
     candidates
+}
+
+/// Stops an operation that another one has followed while it was still at work: CloudFormation
+/// begins a rollback without waiting for what it cancelled. The follower has put its own name on
+/// the note, or withdrawn it. A duplicate that came to its end first has done so too, and is no
+/// reason to stop.
+async fn refuse_what_was_overtaken(
+    world: &impl World,
+    operation: &Operation,
+    observed: &Observed,
+) -> Result<(), ProvisionError> {
+    let owner = &operation.owner.id;
+    let names = [owner.cluster().intent_parameter(owner.digest()), owner.cluster().roster_index_parameter()];
+    let documents = world.read_documents(&names).await?;
+    let [intent, index] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
+    let noted = intent
+        .and_then(|text| signed::verify::<Intent>(text, &observed.keys).ok())
+        .is_some_and(|intent| intent.generations.first() == Some(&operation.generation));
+    let done = index
+        .and_then(|text| RosterIndex::verify(text, &observed.keys, owner.cluster()).ok())
+        .is_some_and(|index| index.generation == operation.generation);
+    if noted || done {
+        return Ok(());
+    }
+    Err(ProvisionError::NotInProgress("that another operation has followed it".into()))
 }
 
 fn refuse_what_is_not_ours(
@@ -141,14 +173,18 @@ fn refuse_what_is_not_ours(
 
 impl Plan {
     fn of(operation: &Operation, spec: &ClusterSpec, observed: &Observed) -> Result<Self, ProvisionError> {
-        let mut plan = Self::default();
+        let mut plan = Self { noted: observed.open_intent().is_some(), ..Self::default() };
         let mut under_other_keys = BTreeSet::new();
+        let never_listed = observed.never_listed(None);
         for slot in spec.slots() {
             let Some(Place::Ours(facts)) = observed.secrets.get(&slot) else {
                 plan.made.insert(slot);
                 continue;
             };
-            let item = Item::found(operation, &slot, facts, observed.record(slot.index))?;
+            // A record that is older than its node's secret does not know of it.
+            let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
+            let record = observed.record(slot.index).filter(|_| !is_unlisted);
+            let item = Item::found(operation, &slot, facts, record)?;
             refuse_a_change_of_kind(spec, &slot, facts, &item)?;
             if facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str()) {
                 under_other_keys.extend(facts.key.clone());
@@ -163,6 +199,14 @@ impl Plan {
             format!("secrets made before still need {key}: keep it enabled until they are regenerated")
         }));
         Ok(plan)
+    }
+
+    /// Whether there is something to make or to restore, or the remains of another operation to
+    /// take over.
+    fn needs_a_note(&self, operation: &Operation, observed: &Observed) -> bool {
+        let of_another =
+            observed.open_intent().is_some_and(|intent| intent.generations.first() != Some(&operation.generation));
+        !self.made.is_empty() || !self.restored.is_empty() || of_another
     }
 
     /// Makes and restores: the note first, so that a death half way leaves nothing unfindable.
@@ -196,6 +240,7 @@ impl Plan {
         self.kept.extend(made);
         self.kept.append(&mut self.restored);
         self.made.clear();
+        self.noted = true;
         Ok(())
     }
 }
@@ -302,9 +347,7 @@ async fn write_intent(
             }
         }
     }
-    if let Some(unfinished) = &observed.intent {
-        intent.generations.extend(unfinished.never_listed(observed.index(), Some(&operation.generation)));
-    }
+    intent.generations.extend(observed.never_listed(Some(&operation.generation)));
     let name = owner.cluster().intent_parameter(owner.digest());
     let text = sign(world, permit, &name, &intent).await?;
     publish(world, permit, operation, &name, &text).await
@@ -380,7 +423,7 @@ struct Drafts {
 
 /// A document as it should be, and whether it has to be written.
 struct Draft<D> {
-    name: crate::names::ParameterName,
+    name: ParameterName,
     document: D,
     differs: bool,
 }
@@ -394,13 +437,15 @@ impl Drafts {
         plan: &Plan,
     ) -> Result<Self, ProvisionError> {
         let items = plan.kept.clone();
+        let is_new_life = is_new_life(operation, observed);
         let (mut records, mut environments) = (Vec::new(), Vec::new());
         for &index in &spec.nodes {
             let previous = observed.record(index);
             let record = draft_record(spec, index, &items, previous)?;
             // A node that the roster does not list yet, or no longer lists, may have documents
-            // that are about to vanish: they are written anew.
-            let unlisted = !observed.lists(index);
+            // that are about to vanish, and so has a cluster that was deleted: they are written
+            // anew.
+            let unlisted = is_new_life || !observed.lists(index);
             records.push(Draft {
                 name: spec.cluster.record_parameter(index),
                 differs: unlisted || previous != Some(&record),
@@ -429,9 +474,9 @@ impl Drafts {
         };
         let mut differs = true;
         if let Some(previous) = observed.index() {
-            let written_by_this = previous.generation == operation.generation;
-            let is_new_life = operation.kind == crate::operation::OperationKind::Create;
-            differs = previous.sha256 != index.sha256 || (is_new_life && !written_by_this);
+            // Whatever was made, restored or taken over is listed by a new index, even where it
+            // shows no other page: what no index listed counts as never used.
+            differs = previous.sha256 != index.sha256 || is_new_life || plan.noted;
             index.serial = previous.serial + u64::from(differs);
             index.regenerate.clone_from(&previous.regenerate);
             if !differs {
@@ -439,6 +484,11 @@ impl Drafts {
             }
         }
         Ok(Self { items, records, environments, pages, index: Draft { name, document: index, differs } })
+    }
+
+    fn page_names(&self, operation: &Operation) -> Vec<ParameterName> {
+        let (cluster, serial) = (operation.owner.id.cluster(), self.index.document.serial);
+        (0..self.pages.len()).map(|page| cluster.roster_page_parameter(serial, page)).collect()
     }
 
     fn differ(&self) -> bool {
@@ -455,7 +505,6 @@ impl Drafts {
         operation: &Operation,
         observed: &Observed,
     ) -> Result<(), ProvisionError> {
-        let cluster = operation.owner.id.cluster();
         let records = each(self.records.iter().filter(|draft| draft.differs), async |draft| {
             let text = sign(world, permit, &draft.name, &draft.document).await?;
             publish(world, permit, operation, &draft.name, &text).await
@@ -467,9 +516,11 @@ impl Drafts {
         if !self.index.differs {
             return Ok(());
         }
-        let serial = self.index.document.serial;
-        let pages = each(self.pages.iter().enumerate(), async |(page, text)| {
-            publish(world, permit, operation, &cluster.roster_page_parameter(serial, page), text).await
+        let pages = each(self.page_names(operation).into_iter().zip(&self.pages), async |(name, text)| {
+            if observed.index().is_some() || observed.unlisted_pages.contains(&name) {
+                return publish(world, permit, operation, &name, text).await;
+            }
+            publish_first(world, permit, operation, &name, text).await
         });
         let index = sign(world, permit, &self.index.name, &self.index.document);
         let (_, text) = both(pages, index).await?;
@@ -555,6 +606,40 @@ impl Drafts {
     }
 }
 
+/// Whether the cluster stands there from before and comes back: by a Create, or by a replacement
+/// that leads back to it.
+fn is_new_life(operation: &Operation, observed: &Observed) -> bool {
+    let comes_anew = operation.kind == OperationKind::Create
+        || operation.delivered_id != operation.owner.id.as_str();
+    comes_anew && observed.index().is_some_and(|index| index.generation != operation.generation)
+}
+
+/// Writes a page of a cluster's first roster. Another stack that wants the same cluster writes its
+/// own under the same name: whoever comes second gives way.
+async fn publish_first(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    name: &ParameterName,
+    text: &str,
+) -> Result<(), ProvisionError> {
+    match world.publish_new(permit, name, text, &operation.owner.document_tags()).await {
+        Err(PortError::Exists { .. }) => {
+            let stored = world.read_documents(std::slice::from_ref(name)).await?;
+            if stored.first().and_then(Option::as_deref) != Some(text) {
+                return Err(ProvisionError::Foreign {
+                    subject: format!("parameter {name}"),
+                    owner: "another stack that asks for this cluster".into(),
+                    remedy: "",
+                });
+            }
+        }
+        other => other?,
+    }
+    note(world, operation, Action::Published, name.as_str());
+    Ok(())
+}
+
 /// The record of one node: what the previous one said, plus what is new, less what is gone.
 fn draft_record(
     spec: &ClusterSpec,
@@ -569,10 +654,14 @@ fn draft_record(
         item.map(|item| (slot, item))
     };
     let accepted = |purpose: Purpose, before: Option<&Vec<AcceptedKey>>| -> Result<_, ProvisionError> {
-        if let Some(keys) = before.filter(|keys| !keys.is_empty()) {
+        let (_, item) = item(purpose)?;
+        // What the record says of a secret that is gone for good does not hold for a new one.
+        let knows_it = |keys: &&Vec<AcceptedKey>| {
+            keys.iter().any(|key| key.version_id.as_ref() == Some(&item.version_id))
+        };
+        if let Some(keys) = before.filter(knows_it) {
             return Ok(keys.clone());
         }
-        let (_, item) = item(purpose)?;
         let hash = item
             .public
             .as_deref()
@@ -598,20 +687,25 @@ fn draft_record(
     } else {
         None
     };
+    let known = previous.filter(|record| record.version_id == p2p.version_id);
     let record = NodeRecord {
         api_keys,
         cluster: spec.cluster.clone(),
         curve: public_key.curve(),
         fingerprint: public_key.fingerprint(),
-        generation: previous.map_or_else(|| p2p.generation.clone(), |record| record.generation.clone()),
+        generation: known.map_or_else(|| p2p.generation.clone(), |record| record.generation.clone()),
         index,
         management_keys,
-        pending: previous.and_then(|record| record.pending.clone()),
+        pending: known.and_then(|record| record.pending.clone()),
         public_key,
         schema: record::SCHEMA,
         serial: 1,
         share_version_id,
-        version: previous.map_or(1, |record| record.version),
+        version: match (known, previous) {
+            (Some(known), _) => known.version,
+            (None, Some(other)) => other.version + 1,
+            (None, None) => 1,
+        },
         version_id: p2p.version_id.clone(),
     };
     Ok(record.following(previous))

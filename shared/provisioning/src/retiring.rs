@@ -3,8 +3,10 @@
 //! The roster index is the mark. What it never listed was made by an operation that never
 //! completed, so nobody can have used it, and it is removed for good. What it listed goes by the
 //! rules: into a recovery window or nowhere, and documents live as long as what they describe can
-//! come back. Documents go before the secrets that prove whose they are, the mark goes last, and
-//! every step may be repeated. The rest is left as it is and named.
+//! come back. Documents of what goes for good are withdrawn before the secrets that prove whose
+//! they are; environments, which tell that the removal is not finished, after them; the note of
+//! what was about to be made goes last. Every step may be repeated. The rest is left as it is and
+//! named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,9 +51,7 @@ struct NeverListed(BTreeSet<Generation>);
 impl NeverListed {
     /// `current` is an operation that is still making things.
     fn of(observed: &Observed, current: Option<&Generation>) -> Self {
-        let generations =
-            observed.intent.as_ref().map(|intent| intent.never_listed(observed.index(), current));
-        Self(generations.unwrap_or_default())
+        Self(observed.never_listed(current))
     }
 
     /// Whether nobody can have used this secret: no roster listed it, and the store never handed
@@ -92,19 +92,19 @@ pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Obse
     removal
 }
 
-/// Lets go of what an operation no longer declares, after its commit. `rewritten` tells whether it
-/// wrote a new roster.
+/// Lets go of what an operation no longer declares, after its commit. `written` are the pages of
+/// the new roster, if it wrote one.
 pub(crate) async fn retire(
     world: &impl World,
     permit: &Permit,
     operation: &Operation,
     observed: &Observed,
     mut removal: Removal,
-    rewritten: bool,
+    written: Option<&[ParameterName]>,
 ) -> Result<Vec<String>, ProvisionError> {
     // The pages of the roster before this one: nobody who reads the index comes to them.
     if let Some(index) = observed.index() {
-        let (serial, pages) = if rewritten {
+        let (serial, pages) = if written.is_some() {
             (index.serial, index.pages)
         } else if index.generation == operation.generation {
             (index.serial - 1, PAGES_MAX)
@@ -116,13 +116,20 @@ pub(crate) async fn retire(
             removal.last.extend((0..pages).map(|page| cluster.roster_page_parameter(serial, page)));
         }
     }
+    // Those of an operation that died and had more of them.
+    let stale = observed.unlisted_pages.iter().filter(|page| !written.unwrap_or_default().contains(page));
+    removal.last.extend(stale.cloned());
+    // The note is spent: what it told of is listed or gone.
+    let owner = &operation.owner.id;
+    removal.intent = Some(owner.cluster().intent_parameter(owner.digest()));
     removal.carry_out(world, permit, operation).await
 }
 
 /// Removes a cluster whose resource goes, and gives what stays and why.
 ///
-/// Where the operation's delivered id is not its owner's, only what never completed is removed: so
-/// it is for an id that CloudFormation made up, and for an Update that failed to replace.
+/// Where the operation's delivered id is not its owner's, only what never completed is removed, and
+/// nothing of a node that the roster lists but secrets it never listed: so it is for an id that
+/// CloudFormation made up, and for an Update that failed to replace.
 ///
 /// # Errors
 ///
@@ -180,7 +187,8 @@ impl Removal {
         let never_listed = NeverListed::of(observed, None);
         // CloudFormation made the id up, since no answer ever reached it: then only what never
         // completed is ours to remove.
-        let rules = if operation.delivered_id == operation.owner.id.as_str() {
+        let all = operation.delivered_id == operation.owner.id.as_str();
+        let rules = if all {
             rules
         } else {
             DeletionRules { others: OnDelete::Retain, share_password: OnDelete::Retain }
@@ -189,7 +197,7 @@ impl Removal {
             removal.secret(slot, facts, never_listed.fate(rules, slot, facts));
         }
         let nodes: BTreeSet<_> = observed.ours().map(|(slot, _)| slot.index).collect();
-        for index in nodes {
+        for index in nodes.into_iter().filter(|index| all || !observed.lists(*index)) {
             removal.documents_of(index, operation, observed, rules);
         }
         let foreign = observed.secrets.iter().filter(|(_, place)| matches!(place, Place::Foreign(_))).count();
@@ -199,9 +207,12 @@ impl Removal {
         if let Standing::Unreadable(error) = &observed.standing {
             removal.told.push(format!("{} was left alone: {error}", cluster.roster_index_parameter()));
         }
-        // Without the note, this removal has been through here before.
+        removal.withdrawn.extend(observed.unlisted_pages.iter().cloned());
         if observed.intent.is_some() {
             removal.intent = Some(cluster.intent_parameter(operation.owner.id.digest()));
+        }
+        // With nothing else to do, this removal has been through here before.
+        if all && !removal.is_empty() {
             removal.roster(operation, observed, rules);
         }
         removal
@@ -248,10 +259,14 @@ impl Removal {
             }
             return;
         }
-        if !observed.environments.contains_key(&index) {
+        let stands = observed.environments.contains_key(&index);
+        let goes_now = self.secrets.keys().any(|slot| slot.index == index);
+        if !stands && !goes_now {
             return;
         }
-        self.last.push(environment);
+        if stands {
+            self.last.push(environment);
+        }
         match (rules.others, observed.records.get(&index)) {
             (OnDelete::Schedule { days }, Some(stored)) => {
                 self.expiring.push(Expiring { name: record, text: stored.text.clone(), at: window_end(operation, days) });
@@ -292,6 +307,7 @@ impl Removal {
         let mut told = self.told;
         withdraw(world, permit, operation, &self.withdrawn).await?;
         expire(world, permit, self.expiring).await?;
+        expire(world, permit, self.roster).await?;
         each(&self.secrets, async |(slot, (arn, days))| {
             let action = if let Some(days) = days {
                 world.schedule_secret(permit, arn, *days).await?;
@@ -315,7 +331,6 @@ impl Removal {
             ));
         }
         withdraw(world, permit, operation, &self.last).await?;
-        expire(world, permit, self.roster).await?;
         withdraw(world, permit, operation, self.intent.as_slice()).await?;
         for kept in &told {
             let event = AuditEvent::new(Action::Kept, &operation.owner.id, &operation.generation, "rule");

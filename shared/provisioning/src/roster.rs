@@ -114,6 +114,11 @@ impl RosterIndex {
     }
 }
 
+/// The entries of one page; `None` when it is no page of ours.
+pub(crate) fn page_entries(text: &str) -> Option<Vec<RosterEntry>> {
+    serde_json::from_str::<Page>(text).ok().map(|page| page.nodes)
+}
+
 /// Writes the page texts of a roster, ascending, [`NODES_A_PAGE`] nodes on each.
 ///
 /// # Errors
