@@ -25,6 +25,7 @@ TARGETS = {
     "ministack.core.iam_actions:request_tag_context": "d46adb816e024778",
     "ministack.core.iam_evaluator:enforce": "cf64b1ee5b099c8f",
     "ministack.core.iam_evaluator:_resolve_condition_key": "15e26964cd38f32c",
+    "ministack.core.iam_evaluator:is_root_access_key": "e6ae3b63335593c0",
     "ministack.core.iam_evaluator:_evaluate_single_condition": "42b8a823692c4009",
     "ministack.services.tagging:resource_tags": "5d98719f044cac9b",
 }
@@ -97,9 +98,12 @@ def apply() -> None:
         service_context: dict[str, Any] | None = None,
     ) -> Any:
         context = dict(service_context or {})
-        for prefix in RESOURCE_TAG_PREFIXES.get(service, ()):
+        prefixes = RESOURCE_TAG_PREFIXES.get(service, ())
+        # The look-up walks all resources of the service; root, whom no policy binds, is spared it.
+        if prefixes and not iam_evaluator.is_root_access_key(access_key_id):
             for name, value in (tagging.resource_tags(resource_arn) or {}).items():
-                context.setdefault(prefix + name, value)
+                for prefix in prefixes:
+                    context.setdefault(prefix + name, value)
         return enforce(
             access_key_id,
             iam_action,

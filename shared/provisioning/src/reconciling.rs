@@ -90,7 +90,8 @@ pub async fn reconcile(
         drafts.publish(world, &permit, operation, &observed).await?;
         let pages = drafts.page_names(operation);
         let written = drafts.index.differs.then_some(pages.as_slice());
-        let told = retiring::retire(world, &permit, operation, &observed, leaving, written).await?;
+        let noted = plan.noted || observed.intent.is_some();
+        let told = retiring::retire(world, &permit, operation, &observed, leaving, written, noted).await?;
         plan.told.extend(told);
     }
     Ok(drafts.outcome(world, operation, spec, plan))

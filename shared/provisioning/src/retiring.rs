@@ -93,7 +93,7 @@ pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Obse
 }
 
 /// Lets go of what an operation no longer declares, after its commit. `written` are the pages of
-/// the new roster, if it wrote one.
+/// the new roster, if it wrote one; `noted` tells whether a note of ours stands there.
 pub(crate) async fn retire(
     world: &impl World,
     permit: &Permit,
@@ -101,6 +101,7 @@ pub(crate) async fn retire(
     observed: &Observed,
     mut removal: Removal,
     written: Option<&[ParameterName]>,
+    noted: bool,
 ) -> Result<Vec<String>, ProvisionError> {
     // The pages of the roster before this one: nobody who reads the index comes to them.
     if let Some(index) = observed.index() {
@@ -121,7 +122,7 @@ pub(crate) async fn retire(
     removal.last.extend(stale.cloned());
     // The note is spent: what it told of is listed or gone.
     let owner = &operation.owner.id;
-    removal.intent = Some(owner.cluster().intent_parameter(owner.digest()));
+    removal.intent = noted.then(|| owner.cluster().intent_parameter(owner.digest()));
     removal.carry_out(world, permit, operation).await
 }
 

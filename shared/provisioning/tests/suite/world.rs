@@ -113,6 +113,8 @@ pub(crate) struct World {
     dead: Cell<bool>,
     /// Above zero: calls take turns, in an order that follows from this number.
     turns: Cell<u64>,
+    /// From this call on, everything waits.
+    pause: Cell<Option<usize>>,
     under_way: Cell<usize>,
     most_under_way: Cell<usize>,
     born: Cell<u64>,
@@ -150,6 +152,17 @@ impl World {
         self.effects.set(0);
         self.under_way.set(0);
         self.calls.borrow_mut().clear();
+    }
+
+    /// Lets the call that would take effect as number `at` from now wait for [`World::go_on`].
+    pub(crate) fn pause_at(&self, at: usize) {
+        self.effects.set(0);
+        self.pause.set(Some(at));
+    }
+
+    /// Ends the pause.
+    pub(crate) fn go_on(&self) {
+        self.pause.set(None);
     }
 
     /// Lets calls take turns instead of taking effect at once.
@@ -230,6 +243,14 @@ impl World {
         self.under_way.set(self.under_way.get() + 1);
         self.most_under_way.set(self.most_under_way.get().max(self.under_way.get()));
         self.turn().await;
+        poll_fn(|context| {
+            if self.pause.get().is_none_or(|at| self.effects.get() < at) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
         if self.dead.get() {
             std::future::pending::<()>().await;
         }
