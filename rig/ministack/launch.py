@@ -7,16 +7,21 @@ KEYBOOT_RIG_RETRY_SECONDS  delay before the first retry of an asynchronous invoc
 
 Where MiniStack's defaults open a port to the world or start a service we never use, ours differ.
 Start it as the leader of its own process group: the functions it runs are in that group, so one
-signal to the group ends all of them whatever state they are in.
+signal to the group ends all of them whatever state they are in. If its standard input is a pipe, it
+ends in order as soon as that closes: so it cannot outlive who started it, however that one ends.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import stat
 import sys
-from pathlib import Path
+import threading
+import time
 
 import pinning
+import plugins
 
 DEFAULTS = {
     "GATEWAY_PORT": "4566",
@@ -39,6 +44,9 @@ FOREIGN = (
     "AWS_DEFAULT_REGION",
 )
 
+# Time for an end in order, in seconds; it takes about two.
+END_SECONDS = 10
+
 
 def prepare_environment() -> None:
     """Sets our defaults; must run before MiniStack is imported, which reads them once."""
@@ -54,25 +62,46 @@ def prepare_environment() -> None:
 def load_plugins() -> None:
     """Checks every plug-in against the installed MiniStack, then applies them all."""
     pinning.check_version()
-    from plugins import PLUGINS
-
-    for plugin in PLUGINS:
+    loaded = [pinning.load(name) for name in plugins.NAMES]
+    # All are checked before the first is applied: afterwards the source is no longer MiniStack's.
+    for plugin in loaded:
         pinning.check(plugin)
-    for plugin in PLUGINS:
+    for plugin in loaded:
         plugin.apply()
 
 
+def end_with_the_starter() -> None:
+    """Ends this process once the pipe on standard input, if there is one, has no writer any more."""
+    try:
+        is_pipe = stat.S_ISFIFO(os.fstat(0).st_mode)
+    except OSError:
+        return
+    if is_pipe:
+        threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(END_SECONDS)
+    # An end in order did not come about: nothing of this group may stay.
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
 def main() -> int:
-    """Runs until a signal ends it."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    """Runs until a signal ends it, or its starter is gone."""
     prepare_environment()
     try:
         load_plugins()
-    except (pinning.Moved, ImportError, ValueError, OSError) as refusal:
+    except (pinning.Moved, ValueError, OSError) as refusal:
         print(f"launch.py: {refusal}", file=sys.stderr)
         return 1
     from ministack import app
 
+    end_with_the_starter()
     sys.argv = ["ministack"]
     app.main()
     return 0

@@ -69,7 +69,6 @@ def tried(act):
 
 def custom_resource(event):
     props = event["ResourceProperties"]
-    old = event.get("OldResourceProperties", {})
     behave, scratch = props["Behave"], props["Scratch"]
     seen = Path(scratch) / ("tries-" + event["RequestId"])
     tries = int(seen.read_text()) + 1 if seen.exists() else 1
@@ -375,7 +374,8 @@ def encryption_context_conditions_allow_the_exact_context_and_nothing_else(_rig:
     key = kms_key()
     names = {"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": list(CONTEXT)}}
     equal = {f"kms:EncryptionContext:{name}": value for name, value in CONTEXT.items()}
-    (kms,) = user([allow("kms:Encrypt", StringEquals=equal, Null={"kms:EncryptionContextKeys": "false"}, **names)], "kms")
+    present = {"kms:EncryptionContextKeys": "false"}
+    (kms,) = user([allow("kms:Encrypt", StringEquals=equal, Null=present, **names)], "kms")
 
     def encrypt(context: dict) -> Any:
         return kms.encrypt(KeyId=key, Plaintext=b"x", EncryptionContext=context)
@@ -554,6 +554,10 @@ def calls_over_several_parameters_are_authorized_on_each(_rig: Rig) -> None:
     got = ssm.get_parameters(Names=[f"/keyboot/{RUN}/mine/a", f"/keyboot/{RUN}/mine/none"])
     expect(len(got["Parameters"]) == 1 and len(got["InvalidParameters"]) == 1, got)
     ssm.get_parameters_by_path(Path=f"/keyboot/{RUN}/mine")
+    ssm.get_parameter(Name=f"{mine}/a")
+    ssm.get_parameters(Names=[f"{mine}/a"])
+    code = refusal(lambda: ssm.get_parameter(Name=f"{mine.replace('/mine', '/other')}/a"))
+    expect(code == "AccessDeniedException", code)
     both = [f"/keyboot/{RUN}/mine/a", f"/keyboot/{RUN}/other/a"]
     for call in (
         lambda: ssm.get_parameters(Names=both),
@@ -741,7 +745,11 @@ def a_silent_crash_is_retried_with_the_same_event(rig: Rig) -> None:
     environment = second["environment"]
     expect(environment["OWN"] == "of the template", environment)
     expect(environment["AWS_ACCESS_KEY_ID"].startswith("ASIA"), "not the role's credentials")
-    foreign = [name for name in environment if name.startswith(("SSL_CERT", "AWS_CA", "KEYBOOT")) or "PROXY" in name.upper()]
+    foreign = [
+        name
+        for name in environment
+        if name.startswith(("SSL_CERT", "AWS_CA", "KEYBOOT")) or "PROXY" in name.upper()
+    ]
     expect(not foreign and "GATEWAY_PORT" not in environment, foreign)
 
 
@@ -973,7 +981,15 @@ def a_plugin_whose_target_moved_refuses_to_start(_rig: Rig) -> None:
         expect("plug-in rollback" in run.stdout and told in run.stdout, run)
 
 
-def functions_end_with_the_launcher(rig: Rig) -> None:
+def functions_end_with_the_launcher_on_a_signal(rig: Rig) -> None:
+    _functions_end(rig, lambda process: process.send_signal(signal.SIGTERM))
+
+
+def functions_end_with_the_launcher_when_its_starter_is_gone(rig: Rig) -> None:
+    _functions_end(rig, lambda process: process.stdin.close())
+
+
+def _functions_end(rig: Rig, end_it: Callable[[Any], None]) -> None:
     global ENDPOINT
     outer = ENDPOINT
     with socket.socket() as probe:
@@ -983,7 +999,11 @@ def functions_end_with_the_launcher(rig: Rig) -> None:
     for name in ("KEYBOOT_RIG_CALLS", "AWS_ENDPOINT_URL"):
         environment.pop(name, None)
     process = subprocess.Popen(
-        [sys.executable, "-B", HERE / "launch.py"], env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-B", HERE / "launch.py"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         ENDPOINT = f"http://127.0.0.1:{port}"
@@ -998,7 +1018,7 @@ def functions_end_with_the_launcher(rig: Rig) -> None:
         while not stack.lines() and time.monotonic() < end:
             time.sleep(0.05)
         function = stack.lines()[0]
-        process.send_signal(signal.SIGTERM)
+        end_it(process)
         process.wait(timeout=15)
         time.sleep(0.1)
         expect(not Path(f"/proc/{function['pid']}").exists(), "the function outlived the launcher")
@@ -1109,6 +1129,72 @@ def a_template_like_ours_deploys_with_what_it_declares(rig: Rig) -> None:
     expect(groups[0]["retentionInDays"] == 30, groups)
 
 
+def types_that_ministack_lacks_take_effect(rig: Rig) -> None:
+    parameter, secret = f"/keyboot/{RUN}/shared", f"keyboot/{RUN}/by-template"
+    client("ssm").put_parameter(Name=parameter, Value="x", Type="String", Tier="Advanced")
+    client("ssm").put_parameter(Name=f"{parameter}-not", Value="x", Type="String")
+    made = client("secretsmanager").create_secret(Name=secret, SecretString="x")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    read = {"Effect": "Allow", "Action": "secretsmanager:DescribeSecret", "Resource": made["ARN"]}
+    let = {
+        "Effect": "Allow",
+        "Principal": {"AWS": {"Fn::GetAtt": ["Reader", "Arn"]}},
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": "*",
+    }
+
+    def template(name: str) -> str:
+        arn = {"Fn::Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter" + name}
+        resources = {
+            "Reader": {
+                "Type": "AWS::IAM::Role",
+                "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]}},
+            },
+            "Policy": {
+                "Type": "AWS::IAM::RolePolicy",
+                "Properties": {
+                    "RoleName": {"Ref": "Reader"},
+                    "PolicyName": "own",
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": [read]},
+                },
+            },
+            "SecretPolicy": {
+                "Type": "AWS::SecretsManager::ResourcePolicy",
+                "Properties": {
+                    "SecretId": made["ARN"],
+                    "ResourcePolicy": {"Version": "2012-10-17", "Statement": [let]},
+                },
+            },
+            "Share": {
+                "Type": "AWS::RAM::ResourceShare",
+                "Properties": {"Name": "nodes", "Principals": ["111122223333"], "ResourceArns": [arn]},
+            },
+        }
+        return json.dumps({"Resources": resources, "Outputs": {"Reader": {"Value": {"Fn::GetAtt": ["Reader", "Arn"]}}}})
+
+    def deploy(name: str, parameter: str) -> tuple[Stack, dict]:
+        stack = Stack(rig, name)
+        made = rig.formation.create_stack(
+            StackName=stack.name, TemplateBody=template(parameter), Capabilities=["CAPABILITY_IAM"]
+        )
+        stack.stack_id = made["StackId"]
+        return stack, stack.settled()
+
+    stack, described = deploy("types", parameter)
+    expect(described["StackStatus"] == "CREATE_COMPLETE", described)
+    given = client("sts").assume_role(RoleArn=described["Outputs"][0]["OutputValue"], RoleSessionName="probe")
+    session = [given["Credentials"][part] for part in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    reader = client("secretsmanager", *session)
+    reader.describe_secret(SecretId=made["ARN"])
+    reader.get_secret_value(SecretId=made["ARN"])
+    expect(refusal(lambda: reader.list_secrets()) == "AccessDeniedException", "more than was given")
+    expect(stack.delete()["StackStatus"] == "DELETE_COMPLETE", "not deleted")
+    policy = client("secretsmanager").get_resource_policy(SecretId=made["ARN"])
+    expect("ResourcePolicy" not in policy, policy)
+    _, refused = deploy("types-standard", f"{parameter}-not")
+    expect(refused["StackStatus"] == "ROLLBACK_COMPLETE", refused)
+
+
 # --- running --------------------------------------------------------------------------------------
 
 
@@ -1155,9 +1241,11 @@ CHECKS = (
     a_create_that_fails_in_an_update_is_deleted_too,
     a_changed_id_is_cleaned_up_after_the_update,
     a_template_like_ours_deploys_with_what_it_declares,
+    types_that_ministack_lacks_take_effect,
     every_call_is_one_whole_line_of_the_record,
     a_plugin_whose_target_moved_refuses_to_start,
-    functions_end_with_the_launcher,
+    functions_end_with_the_launcher_on_a_signal,
+    functions_end_with_the_launcher_when_its_starter_is_gone,
 )
 
 

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod functions;
 pub mod ministack;
 pub mod python;
+pub mod runtime;
 pub mod stack;
 
 use std::path::{Path, PathBuf};

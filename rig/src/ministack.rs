@@ -62,7 +62,7 @@ impl MiniStack {
             .env("IOT_MTLS_ENABLED", "false")
             .env("SFTP_ENABLED", "false")
             .env("KEYBOOT_RIG_CALLS", folder.path().join("calls.jsonl"))
-            .env("KEYBOOT_RIG_RETRY_SECONDS", "1")
+            .env("KEYBOOT_RIG_RETRY_SECONDS", "0.2")
             // The launcher ends itself when this pipe closes, however this process ends.
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)

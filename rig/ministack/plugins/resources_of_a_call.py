@@ -7,7 +7,7 @@ name, GetParametersByPath on its path (Service Authorization Reference, "Actions
 condition keys for AWS Systems Manager").
 MiniStack: does not find the key in a multi-Region key's ciphertext, whose id does not look like a UUID,
 and authorizes such a Decrypt on `*`, past the key policy; takes an alias for the resource itself; and
-authorizes the calls over several parameters, and by path, on `*`.
+authorizes the calls over several parameters, and by path, on `*`, and takes an ARN for a mere name.
 Here: the key's ARN, and each parameter's.
 """
 
@@ -47,9 +47,8 @@ def apply() -> None:
         found = extract(service, method, path, headers, body, query_params, region, account_id)
         if service == "kms":
             return _key_arn(found, _json(body))
-        if service == "ssm" and found == "*":
-            names = _parameter_names(_json(body))
-            arns = [f"arn:aws:ssm:{region}:{account_id}:parameter/{name.lstrip('/')}" for name in names]
+        if service == "ssm":
+            arns = [_parameter_arn(name, region, account_id) for name in _parameter_names(_json(body))]
             _more.set(tuple(arns[1:]))
             return arns[0] if arns else found
         return found
@@ -97,8 +96,15 @@ def _key_in_ciphertext(blob: Any) -> str:
 
 
 def _parameter_names(request: dict) -> list[str]:
-    names = request.get("Names") or ([request["Path"]] if request.get("Path") else [])
+    names = request.get("Names") or [request.get("Name") or request.get("Path")]
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _parameter_arn(name: str, region: str, account_id: str) -> str:
+    # A parameter shared by another account is named by its ARN.
+    if name.startswith("arn:"):
+        return name
+    return f"arn:aws:ssm:{region}:{account_id}:parameter/{name.lstrip('/')}"
 
 
 def _json(body: bytes) -> dict:

@@ -59,6 +59,13 @@ impl SecretStore for AwsWorld {
             Err(error) if code(&error) == Some(NOT_FOUND) => {
                 Err(PortError::NotFound { what: format!("secret {arn}") })
             }
+            // Restored already, by a duplicate of the same operation, is what was asked for.
+            Err(error)
+                if code(&error) == Some(INVALID_REQUEST)
+                    && self.describe(arn).await?.is_some_and(|facts| !facts.scheduled_for_deletion) =>
+            {
+                Ok(())
+            }
             Err(error) => Err(failure("RestoreSecret", arn, &error)),
         }
     }
