@@ -4,11 +4,13 @@
 //! target folder, listens on loopback on ports chosen for the run, and ends with the value that
 //! stands for it.
 
+pub mod calls;
 pub mod cloud;
 pub mod cluster;
 pub mod functions;
 pub mod ministack;
 pub mod python;
+pub mod receiver;
 pub mod runtime;
 pub mod stack;
 

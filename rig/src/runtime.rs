@@ -139,7 +139,8 @@ impl Function {
         std::fs::create_dir(&task)?;
         std::fs::create_dir(&temporary)?;
 
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a port for the Runtime API")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a port for the Runtime API")?;
         let address = listener.local_addr()?;
         let (events, queue) = mpsc::unbounded_channel();
         let (saw_next, first_next) = watch::channel(None);

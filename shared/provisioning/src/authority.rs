@@ -34,14 +34,6 @@ impl PinnedStacks {
 #[derive(Debug)]
 pub struct Permit(());
 
-impl Permit {
-    /// A permit without a question, for tests of what needs one.
-    #[cfg(test)]
-    pub(crate) fn for_tests() -> Self {
-        Self(())
-    }
-}
-
 /// Asks CloudFormation whether `operation` is in progress, and gives the permit to write.
 ///
 /// # Errors

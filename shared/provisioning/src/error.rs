@@ -18,10 +18,14 @@ pub enum ProvisionError {
     )]
     NotPinned,
     /// CloudFormation shows another state than the event claims.
-    #[error("nothing more was changed: CloudFormation does not show this operation in progress (it shows {0})")]
+    #[error(
+        "nothing more was changed: CloudFormation does not show this operation in progress (it shows {0})"
+    )]
     NotInProgress(String),
     /// A name belongs to somebody else.
-    #[error("{subject} belongs to {owner}: nothing of it was touched; choose another Cluster or Namespace{remedy}")]
+    #[error(
+        "{subject} belongs to {owner}: nothing of it was touched; choose another Cluster or Namespace{remedy}"
+    )]
     Foreign {
         /// The name.
         subject: String,

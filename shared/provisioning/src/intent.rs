@@ -80,3 +80,59 @@ impl Intent {
         self.generations.iter().filter(|generation| Some(*generation) != current).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signed::CanonicalText;
+
+    fn note(generations: &[&str], serial: u64) -> Intent {
+        let mut note =
+            Intent::new("keyboot/a/b/0123456789abcdef".into(), Generation::new(generations[0]), serial);
+        note.generations.extend(generations[1..].iter().map(|id| Generation::new(*id)));
+        note
+    }
+
+    fn index(serial: u64) -> RosterIndex {
+        RosterIndex {
+            cluster: "a/b".parse().unwrap(),
+            generation: Generation::new("any"),
+            node_count: 0,
+            owner: String::new(),
+            pages: 0,
+            regenerate: None,
+            schema: 1,
+            serial,
+            sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_longest_note_fits_a_parameter() {
+        let owner = format!("keyboot/{}/{}/0123456789abcdef", "n".repeat(64), "c".repeat(31));
+        let id = "11111111-2222-3333-4444-555555555555";
+        let mut note = Intent::new(owner, Generation::new(id), u64::from(u32::MAX));
+        note.nodes = (99_000..100_000).map(|index: u32| index.to_string().parse().unwrap()).collect();
+        note.applications = (0..16).map(|n| format!("{}{n:02}", "a".repeat(29)).parse().unwrap()).collect();
+        note.generations.extend([Generation::new(id), Generation::new(id)]);
+        let text = CanonicalText::of(&note).unwrap();
+        let signer = "arn:aws-us-gov:kms:us-gov-east-1:111122223333:key/mrk-00000000000000000000000000000001";
+        text.signed(&[0; 72], signer).unwrap();
+    }
+
+    #[test]
+    fn only_an_unspent_note_tells_of_what_was_never_listed() {
+        let current = Generation::new("b");
+        let all = |note: &Intent, index: Option<&RosterIndex>, current: Option<&Generation>| {
+            note.never_listed(index, current).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        let open = note(&["b", "a"], 2);
+        assert_eq!(all(&open, None, None), "a b");
+        assert_eq!(all(&open, Some(&index(1)), None), "a b");
+        assert_eq!(all(&open, Some(&index(1)), Some(&current)), "a");
+        // Spent: only who wrote it still knows what it took over, and it takes nothing of its own.
+        assert_eq!(all(&open, Some(&index(2)), None), "");
+        assert_eq!(all(&open, Some(&index(2)), Some(&current)), "a");
+        assert_eq!(all(&open, Some(&index(2)), Some(&Generation::new("a"))), "");
+    }
+}

@@ -65,12 +65,8 @@ pub(crate) async fn make_value(
     spec: &ClusterSpec,
     slot: &Slot,
 ) -> Result<MadeValue, MakeError> {
-    let maker = InProcessMaker {
-        sealer,
-        cluster: &spec.cluster,
-        key: &spec.kms_key,
-        protection: spec.protection,
-    };
+    let maker =
+        InProcessMaker { sealer, cluster: &spec.cluster, key: &spec.kms_key, protection: spec.protection };
     let api_key = |kind| {
         let key = ApiKey::make(kind)?;
         Ok(MadeValue { public: Some(key.hash().to_string()), value: StoredValue::bare_api_key(&key) })

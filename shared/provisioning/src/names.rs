@@ -43,14 +43,11 @@ pub const INDEX_ALLOWED: &str = "a whole number from 0 to 99999 without leading 
 /// API Reference, `CreateSecret`, parameter `Name`).
 fn is_segment(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let ends_like_an_arn = bytes.len() > 7
-        && bytes[bytes.len() - 7] == b'-'
-        && !bytes[bytes.len() - 6..].contains(&b'-');
+    let ends_like_an_arn =
+        bytes.len() > 7 && bytes[bytes.len() - 7] == b'-' && !bytes[bytes.len() - 6..].contains(&b'-');
     (1..=SEGMENT_MAX).contains(&bytes.len())
         && bytes[0].is_ascii_lowercase()
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
         && !ends_like_an_arn
 }
 
@@ -324,7 +321,17 @@ mod tests {
 
     #[test]
     fn a_namespace_is_a_short_path_that_no_aws_service_reserves() {
-        for bad in ["aws", "awsome", "ssm/a", "/a", "a/", "a//b", "a/b/c/d/e", "a/../b", &format!("{0}/{0}/{0}", "a".repeat(31))] {
+        for bad in [
+            "aws",
+            "awsome",
+            "ssm/a",
+            "/a",
+            "a/",
+            "a//b",
+            "a/b/c/d/e",
+            "a/../b",
+            &format!("{0}/{0}/{0}", "a".repeat(31)),
+        ] {
             assert!(bad.parse::<Namespace>().is_err(), "{bad:?}");
         }
         for good in ["keyboot", "keyboot/prod", "a/b/c/d"] {
@@ -346,10 +353,7 @@ mod tests {
         let cluster: ClusterName = "keyboot/prod/tsm".parse().unwrap();
         let index: NodeIndex = "2".parse().unwrap();
         let api_key = Purpose::ApiKey("default".parse().unwrap());
-        assert_eq!(
-            cluster.secret_name(index, &api_key).as_str(),
-            "keyboot/prod/tsm/node/2/api-key/default"
-        );
+        assert_eq!(cluster.secret_name(index, &api_key).as_str(), "keyboot/prod/tsm/node/2/api-key/default");
         assert_eq!(
             cluster.secret_name(index, &Purpose::SharePassword).as_str(),
             "keyboot/prod/tsm/node/2/share-encryption-password"

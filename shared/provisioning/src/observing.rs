@@ -54,6 +54,8 @@ pub(crate) struct StoredRecord {
 pub(crate) struct Observed {
     pub(crate) keys: PinnedKeys,
     pub(crate) standing: Standing,
+    /// What is wrong with the pages of an index of ours. Then nothing is known of what it lists.
+    pub(crate) broken: Option<DocumentError>,
     pub(crate) intent: Option<Intent>,
     pub(crate) index_text: Option<String>,
     pub(crate) pages: Vec<String>,
@@ -84,7 +86,7 @@ impl Observed {
     /// The note of an operation that never reached its roster. While the roster cannot be read,
     /// nothing is concluded from a note.
     pub(crate) fn open_intent(&self) -> Option<&Intent> {
-        if matches!(self.standing, Standing::Unreadable(_)) {
+        if self.is_unreadable() {
             return None;
         }
         self.intent.as_ref().filter(|intent| intent.is_open(self.index()))
@@ -92,9 +94,24 @@ impl Observed {
 
     /// The operations that never reached a roster; see [`Intent::never_listed`].
     pub(crate) fn never_listed(&self, current: Option<&Generation>) -> BTreeSet<Generation> {
-        match (&self.standing, &self.intent) {
-            (Standing::Unreadable(_), _) | (_, None) => BTreeSet::new(),
-            (_, Some(intent)) => intent.never_listed(self.index(), current),
+        match &self.intent {
+            Some(intent) if !self.is_unreadable() => intent.never_listed(self.index(), current),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn is_unreadable(&self) -> bool {
+        self.broken.is_some() || matches!(self.standing, Standing::Unreadable(_))
+    }
+
+    /// The serial number of the index that `current` writes. Whoever takes over from an operation
+    /// that died, or is still dying, takes another number, so that pages of the two never mix.
+    pub(crate) fn next_serial(&self, current: &Generation) -> u64 {
+        let Some(index) = self.index() else { return 1 };
+        match self.open_intent() {
+            Some(intent) if intent.generations.first() == Some(current) => intent.serial,
+            Some(intent) => intent.serial + 1,
+            None => index.serial + 1,
         }
     }
 
@@ -134,7 +151,11 @@ pub(crate) async fn observe(
         .and_then(|text| signed::verify::<Intent>(text, &keys).ok())
         .filter(|intent| intent.owner == owner.id.as_str());
     let index_text = index.map(str::to_owned);
-    let (standing, pages, entries) = read_roster(world, cluster, standing).await?;
+    let (pages, entries) = read_pages(world, cluster, &standing).await?;
+    let (broken, entries) = match entries {
+        Ok(entries) => (None, entries),
+        Err(error) => (Some(error), Vec::new()),
+    };
 
     candidates.nodes.extend(entries.iter().map(|entry| entry.index));
     if let Some(intent) = &intent {
@@ -155,11 +176,10 @@ pub(crate) async fn observe(
         environments.extend(environment.map(|text| (index, text)));
     }
     // Applications that only a record still knows of.
-    let known_late = records.iter().filter_map(|(index, record)| Some((index, record.checked.as_ref().ok()?)));
+    let known_late =
+        records.iter().filter_map(|(index, record)| Some((index, record.checked.as_ref().ok()?)));
     let late: Vec<Slot> = known_late
-        .flat_map(|(&index, record)| {
-            record.api_keys.keys().map(move |application| (index, application))
-        })
+        .flat_map(|(&index, record)| record.api_keys.keys().map(move |application| (index, application)))
         .filter(|(_, application)| !candidates.applications.contains(*application))
         .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) })
         .collect();
@@ -167,6 +187,7 @@ pub(crate) async fn observe(
     let mut observed = Observed {
         keys,
         standing,
+        broken,
         intent,
         index_text,
         pages,
@@ -189,8 +210,10 @@ async fn find_unlisted_pages(
     observed: &Observed,
 ) -> Result<Vec<ParameterName>, PortError> {
     let Some(intent) = observed.open_intent() else { return Ok(Vec::new()) };
-    let names: Vec<_> = (0..intent.nodes.len().div_ceil(NODES_A_PAGE))
-        .map(|page| cluster.roster_page_parameter(intent.serial, page))
+    let listed = observed.index().map_or(0, |index| index.serial);
+    let pages = intent.nodes.len().div_ceil(NODES_A_PAGE);
+    let names: Vec<_> = (listed + 1..=intent.serial)
+        .flat_map(|serial| (0..pages).map(move |page| cluster.roster_page_parameter(serial, page)))
         .collect();
     if observed.index().is_some() {
         return Ok(names);
@@ -226,19 +249,18 @@ fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -> Standing 
     }
 }
 
-async fn read_roster(
+/// The pages of an index of ours, and what they list.
+async fn read_pages(
     world: &impl Publisher,
     cluster: &ClusterName,
-    standing: Standing,
-) -> Result<(Standing, Vec<String>, Vec<RosterEntry>), PortError> {
-    let Standing::Ours(index) = standing else { return Ok((standing, Vec::new(), Vec::new())) };
+    standing: &Standing,
+) -> Result<(Vec<String>, Result<Vec<RosterEntry>, DocumentError>), PortError> {
+    let Standing::Ours(index) = standing else { return Ok((Vec::new(), Ok(Vec::new()))) };
     let names: Vec<_> =
         (0..index.pages).map(|page| cluster.roster_page_parameter(index.serial, page)).collect();
     let pages: Vec<String> = read_all(world, &names).await?.into_iter().flatten().collect();
-    Ok(match index.entries(&pages) {
-        Ok(entries) => (Standing::Ours(index), pages, entries),
-        Err(error) => (Standing::Unreadable(error), pages, Vec::new()),
-    })
+    let entries = index.entries(&pages);
+    Ok((pages, entries))
 }
 
 /// The record and the environment of each node, in the order of the nodes.
@@ -296,5 +318,5 @@ pub(crate) fn place(owner: &Owner, facts: SecretFacts) -> Place {
 
 /// A tag's value as far as it may stand in a message.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_graphic()).take(200).collect()
+    text.chars().filter(char::is_ascii_graphic).take(200).collect()
 }

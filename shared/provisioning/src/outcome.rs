@@ -74,7 +74,10 @@ mod tests {
             nodes: (0..nodes)
                 .map(|n| NodeOutcome {
                     index: n.to_string().parse().unwrap(),
-                    attributes: vec![("PublicKey".into(), "p".repeat(124)), ("P2pKeyArn".into(), "a\"".into())],
+                    attributes: vec![
+                        ("PublicKey".into(), "p".repeat(124)),
+                        ("P2pKeyArn".into(), "a\"".into()),
+                    ],
                 })
                 .collect(),
             told: Vec::new(),

@@ -74,18 +74,13 @@ impl FromStr for OwnerId {
 
     fn from_str(text: &str) -> Result<Self, OwnerIdError> {
         let (path, digest) = text.rsplit_once('/').ok_or(OwnerIdError)?;
-        let cluster = path
-            .strip_prefix(Self::PREFIX)
-            .and_then(|rest| rest.strip_prefix('/'))
-            .ok_or(OwnerIdError)?;
+        let cluster =
+            path.strip_prefix(Self::PREFIX).and_then(|rest| rest.strip_prefix('/')).ok_or(OwnerIdError)?;
         let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if digest.len() != 16 || !digest.bytes().all(is_hex) {
             return Err(OwnerIdError);
         }
-        Ok(Self {
-            cluster: cluster.parse().map_err(|_| OwnerIdError)?,
-            text: text.to_owned(),
-        })
+        Ok(Self { cluster: cluster.parse().map_err(|_| OwnerIdError)?, text: text.to_owned() })
     }
 }
 
@@ -212,8 +207,13 @@ mod tests {
         assert_eq!(id.cluster().as_str(), "keyboot/prod/tsm");
         assert_eq!(id.digest(), "0123456789abcdef");
         for bad in [
-            "", "keyboot", "keyboot/a/0123456789abcdef", "other/ns/a/0123456789abcdef",
-            "keyboot/-/-/0123456789abcdef", "keyboot/ns/a/0123456789ABCDEF", "keyboot/ns/a/0123",
+            "",
+            "keyboot",
+            "keyboot/a/0123456789abcdef",
+            "other/ns/a/0123456789abcdef",
+            "keyboot/-/-/0123456789abcdef",
+            "keyboot/ns/a/0123456789ABCDEF",
+            "keyboot/ns/a/0123",
             "kms-stack-Keys-1ABCDEF",
         ] {
             assert_eq!(bad.parse::<OwnerId>(), Err(OwnerIdError), "{bad:?}");

@@ -38,13 +38,11 @@ where
             running.extend(waiting.next().map(start));
         }
     }
-    match failed {
-        Some(error) => Err(error),
-        None => {
-            done.sort_unstable_by_key(|(position, _)| *position);
-            Ok(done.into_iter().map(|(_, value)| value).collect())
-        }
+    if let Some(error) = failed {
+        return Err(error);
     }
+    done.sort_unstable_by_key(|(position, _)| *position);
+    Ok(done.into_iter().map(|(_, value)| value).collect())
 }
 
 /// Runs both to their end, whatever the other one does, and gives the first failure.

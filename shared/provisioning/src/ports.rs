@@ -103,13 +103,25 @@ pub struct SecretFacts {
 /// A store of secrets that nobody here can read.
 pub trait SecretStore {
     /// Stores a new secret. A name in its recovery window counts as taken.
-    fn create_secret(&self, permit: &Permit, secret: NewSecret<'_>) -> impl Future<Output = Result<StoredSecret, PortError>>;
+    fn create_secret(
+        &self,
+        permit: &Permit,
+        secret: NewSecret<'_>,
+    ) -> impl Future<Output = Result<StoredSecret, PortError>>;
     /// What can be told of a secret; `None` when there is none. A read error is never `None`.
-    fn describe_secret(&self, name: &SecretName) -> impl Future<Output = Result<Option<SecretFacts>, PortError>>;
+    fn describe_secret(
+        &self,
+        name: &SecretName,
+    ) -> impl Future<Output = Result<Option<SecretFacts>, PortError>>;
     /// Takes a secret out of its recovery window, with its value.
     fn restore_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Puts a secret into its recovery window of `days` days; one that is gone or there already is fine.
-    fn schedule_secret(&self, permit: &Permit, arn: &str, days: u8) -> impl Future<Output = Result<(), PortError>>;
+    fn schedule_secret(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        days: u8,
+    ) -> impl Future<Output = Result<(), PortError>>;
     /// Removes a secret that nobody can have used, for good; one that is gone is fine.
     fn remove_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
 }
@@ -117,7 +129,12 @@ pub trait SecretStore {
 /// A key that seals, and cannot open.
 pub trait Sealer {
     /// Encrypts `plaintext` (at most 4,096 bytes) under `key` and `context`.
-    fn seal(&self, key: &KmsKeyArn, context: &EncryptionContext, plaintext: &[u8]) -> impl Future<Output = Result<Vec<u8>, PortError>>;
+    fn seal(
+        &self,
+        key: &KmsKeyArn,
+        context: &EncryptionContext,
+        plaintext: &[u8],
+    ) -> impl Future<Output = Result<Vec<u8>, PortError>>;
 }
 
 /// A fresh P2P key pair: the public half, and the private half ready for its store.
@@ -155,7 +172,11 @@ pub trait RecordSigner {
     /// The ARN of the signing key.
     fn signer(&self) -> &str;
     /// Signs a SHA-256 digest with ECDSA on P-256; the signature is DER.
-    fn sign_digest(&self, permit: &Permit, digest: [u8; 32]) -> impl Future<Output = Result<Vec<u8>, PortError>>;
+    fn sign_digest(
+        &self,
+        permit: &Permit,
+        digest: [u8; 32],
+    ) -> impl Future<Output = Result<Vec<u8>, PortError>>;
     /// The public half, SPKI in DER.
     fn verifying_key(&self) -> impl Future<Output = Result<Vec<u8>, PortError>>;
 }
@@ -163,13 +184,32 @@ pub trait RecordSigner {
 /// Where public documents are kept.
 pub trait Publisher {
     /// Reads documents; `None` for each that is not there, in the order asked for.
-    fn read_documents(&self, names: &[ParameterName]) -> impl Future<Output = Result<Vec<Option<String>>, PortError>>;
+    fn read_documents(
+        &self,
+        names: &[ParameterName],
+    ) -> impl Future<Output = Result<Vec<Option<String>>, PortError>>;
     /// Writes a document that must not exist yet, with its owner's tags.
-    fn publish_new(&self, permit: &Permit, name: &ParameterName, text: &str, tags: &Tags) -> impl Future<Output = Result<(), PortError>>;
+    fn publish_new(
+        &self,
+        permit: &Permit,
+        name: &ParameterName,
+        text: &str,
+        tags: &Tags,
+    ) -> impl Future<Output = Result<(), PortError>>;
     /// Replaces a document; with `expires` it vanishes then by itself.
-    fn republish(&self, permit: &Permit, name: &ParameterName, text: &str, expires: Option<Timestamp>) -> impl Future<Output = Result<(), PortError>>;
+    fn republish(
+        &self,
+        permit: &Permit,
+        name: &ParameterName,
+        text: &str,
+        expires: Option<Timestamp>,
+    ) -> impl Future<Output = Result<(), PortError>>;
     /// Removes documents; those that are gone are fine.
-    fn withdraw(&self, permit: &Permit, names: &[ParameterName]) -> impl Future<Output = Result<(), PortError>>;
+    fn withdraw(
+        &self,
+        permit: &Permit,
+        names: &[ParameterName],
+    ) -> impl Future<Output = Result<(), PortError>>;
     /// The full ARN of a document.
     fn document_arn(&self, name: &ParameterName) -> String;
 }
@@ -186,7 +226,11 @@ pub struct ResourceState {
 /// What CloudFormation says about the operation that an event claims to be.
 pub trait StackState {
     /// The state of one resource; `None` when the stack or the resource is not known.
-    fn resource_state(&self, stack_id: &str, logical_id: &str) -> impl Future<Output = Result<Option<ResourceState>, PortError>>;
+    fn resource_state(
+        &self,
+        stack_id: &str,
+        logical_id: &str,
+    ) -> impl Future<Output = Result<Option<ResourceState>, PortError>>;
     /// The status of the stack, such as `UPDATE_COMPLETE_CLEANUP_IN_PROGRESS`; `None` when it is not known.
     fn stack_status(&self, stack_id: &str) -> impl Future<Output = Result<Option<String>, PortError>>;
 }

@@ -14,8 +14,7 @@ use key_material::Curve;
 use serde_json::{Map, Value};
 
 use crate::names::{
-    Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace,
-    NodeIndex, Purpose, Slot,
+    Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Slot,
 };
 use crate::sealing::Protection;
 
@@ -41,7 +40,8 @@ const fn required(name: &'static str, allowed: &'static str) -> PropertyRule {
 }
 
 const BOOLEAN: &str = "true or false";
-const PRINCIPALS_MAP: &str = "a map of names to lists of full role ARNs or 12-digit account ids, without * ? or $";
+const PRINCIPALS_MAP: &str =
+    "a map of names to lists of full role ARNs or 12-digit account ids, without * ? or $";
 const PRINCIPALS_LIST: &str = "a list of full role ARNs or 12-digit account ids, without * ? or $";
 /// The most nodes of a cluster.
 const NODES_MAX: usize = 1000;
@@ -58,7 +58,11 @@ pub const PROPERTIES: &[PropertyRule] = &[
         "the full key ARN of a customer managed symmetric KMS key, arn:<partition>:kms:<region>:<account>:key/<id>",
     ),
     rule("P2pCurve", "P-256", "P-256, P-384 or secp256k1"),
-    rule("Applications", "default", "a list of 1 to 16 distinct ids, each 1 to 31 characters of a-z, 0-9 and -, starting with a letter, not ending in - and six characters"),
+    rule(
+        "Applications",
+        "default",
+        "a list of 1 to 16 distinct ids, each 1 to 31 characters of a-z, 0-9 and -, starting with a letter, not ending in - and six characters",
+    ),
     rule("ManagementKey", "true", BOOLEAN),
     rule("ShareEncryptionPassword", "true", BOOLEAN),
     rule("Store", "SecretsManager", "SecretsManager"),
@@ -68,8 +72,16 @@ pub const PROPERTIES: &[PropertyRule] = &[
     rule("ClientPrincipals", "", PRINCIPALS_MAP),
     rule("ManagementPrincipals", "", PRINCIPALS_LIST),
     rule("AllowAccountReaders", "false", BOOLEAN),
-    rule("NodeDomain", "", "a DNS suffix of at most 200 characters: labels of a-z, 0-9 and -, joined by dots"),
-    rule("PeerRecordArns", "", "a list of at most 16 full parameter ARNs, arn:<partition>:ssm:<region>:<account>:parameter/<name>"),
+    rule(
+        "NodeDomain",
+        "",
+        "a DNS suffix of at most 200 characters: labels of a-z, 0-9 and -, joined by dots",
+    ),
+    rule(
+        "PeerRecordArns",
+        "",
+        "a list of at most 16 full parameter ARNs, arn:<partition>:ssm:<region>:<account>:parameter/<name>",
+    ),
     rule("OnDelete", "Schedule", "Schedule or Retain"),
     rule("RecoveryWindowDays", "30", "a whole number from 7 to 30"),
     rule("ShareSecretOnDelete", "Retain", "Retain or Schedule"),
@@ -278,8 +290,7 @@ impl<'a> Reader<'a> {
         let Some(name) = self.properties.keys().find(|name| !known(name)) else {
             return Ok(());
         };
-        let printable: String =
-            name.chars().filter(|c| c.is_ascii_alphanumeric()).take(64).collect();
+        let printable: String = name.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         let names: Vec<_> = PROPERTIES.iter().map(|rule| rule.name).collect();
         Err(PropertyFault {
             property: printable,
@@ -368,11 +379,7 @@ impl<'a> Reader<'a> {
         let well_formed = matches!(parts.as_slice(), [arn, partition, service, region, account, resource]
             if *arn == "arn" && is_partition(partition) && *service == "kms" && is_region(region) && is_account(account)
                 && resource.strip_prefix("key/").is_some_and(is_key_id));
-        if well_formed {
-            Ok(KmsKeyArn(text.to_owned()))
-        } else {
-            Err(fault(NAME, "is not a key ARN"))
-        }
+        if well_formed { Ok(KmsKeyArn(text.to_owned())) } else { Err(fault(NAME, "is not a key ARN")) }
     }
 
     fn node_domain(&self) -> Result<Option<String>, PropertyFault> {
@@ -400,11 +407,11 @@ impl<'a> Reader<'a> {
         let is_parameter_arn = |text: &&str| {
             let parts: Vec<&str> = text.splitn(6, ':').collect();
             matches!(parts.as_slice(), [arn, partition, service, region, account, resource]
-                if *arn == "arn" && is_partition(partition) && *service == "ssm" && is_region(region) && is_account(account)
-                    && resource.len() <= 200
-                    && resource.strip_prefix("parameter/").is_some_and(|name| {
-                        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
-                    }))
+            if *arn == "arn" && is_partition(partition) && *service == "ssm" && is_region(region) && is_account(account)
+                && resource.len() <= 200
+                && resource.strip_prefix("parameter/").is_some_and(|name| {
+                    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+                }))
         };
         if !texts.iter().all(is_parameter_arn) {
             return Err(fault(NAME, "has an entry that is not a parameter ARN"));
@@ -426,7 +433,10 @@ impl<'a> Reader<'a> {
                 _ => OnDelete::Retain,
             })
         };
-        Ok(DeletionRules { others: on_delete("OnDelete")?, share_password: on_delete("ShareSecretOnDelete")? })
+        Ok(DeletionRules {
+            others: on_delete("OnDelete")?,
+            share_password: on_delete("ShareSecretOnDelete")?,
+        })
     }
 
     fn check_principals(&self) -> Result<(), PropertyFault> {
@@ -467,20 +477,29 @@ impl<'a> Reader<'a> {
                 return Err(not_offered(name));
             }
         }
-        if matches!(self.properties.get("ManagementPrincipals"), Some(Value::Array(list)) if !list.is_empty()) {
+        if matches!(self.properties.get("ManagementPrincipals"), Some(Value::Array(list)) if !list.is_empty())
+        {
             return Err(not_offered("ManagementPrincipals"));
         }
         if self.boolean("AllowAccountReaders")? {
             return Err(not_offered("AllowAccountReaders"));
         }
         if let Some(token) = self.text("Regenerate")? {
-            let is_token = token.len() <= 64
-                && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-            return Err(if is_token { not_offered("Regenerate") } else { fault("Regenerate", "is not a token") });
+            let is_token =
+                token.len() <= 64 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            return Err(if is_token {
+                not_offered("Regenerate")
+            } else {
+                fault("Regenerate", "is not a token")
+            });
         }
         if let Some(id) = self.text("AdoptFrom")? {
             let is_id = id.parse::<crate::ownership::OwnerId>().is_ok();
-            return Err(if is_id { not_offered("AdoptFrom") } else { fault("AdoptFrom", "is not a physical id") });
+            return Err(if is_id {
+                not_offered("AdoptFrom")
+            } else {
+                fault("AdoptFrom", "is not a physical id")
+            });
         }
         Ok(())
     }
@@ -518,11 +537,11 @@ fn check_principal_list(name: &'static str, value: &Value) -> Result<(), Propert
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         is_account(text)
             || matches!(parts.as_slice(), [arn, partition, service, "", account, resource]
-                if *arn == "arn" && is_partition(partition) && *service == "iam" && is_account(account)
-                    && resource.len() <= 520
-                    && resource.strip_prefix("role/").is_some_and(|role| {
-                        !role.is_empty() && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b))
-                    }))
+            if *arn == "arn" && is_partition(partition) && *service == "iam" && is_account(account)
+                && resource.len() <= 520
+                && resource.strip_prefix("role/").is_some_and(|role| {
+                    !role.is_empty() && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b))
+                }))
     };
     if principals.iter().copied().all(is_principal) {
         Ok(())
@@ -553,4 +572,3 @@ fn is_key_id(text: &str) -> bool {
         None => text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(is_hex),
     }
 }
-

@@ -1,7 +1,7 @@
 //! Create and Update: from what is declared and what is owned to what is published.
 //!
 //! One way, no step back: look, plan, note, make, store, sign, publish, commit; only then does
-//! anything go. Private halves are stored before their public halves are published, and the
+//! anything go, and the note last. Whoever finds that another operation has followed him stops. Private halves are stored before their public halves are published, and the
 //! roster index is written last of all. A repeated request finds its own work done and answers
 //! the same; a request that changes nothing writes nothing.
 
@@ -45,8 +45,12 @@ struct Plan {
     kept: BTreeMap<Slot, Item>,
     /// Secrets to make.
     made: BTreeSet<Slot>,
+    /// Secrets that this very call made.
+    made_here: BTreeMap<Slot, Item>,
     /// Secrets to take out of their recovery window.
     restored: BTreeMap<Slot, Item>,
+    /// The nodes of these.
+    revived: BTreeSet<NodeIndex>,
     /// Whether a note is open that this operation has to bring to its roster.
     noted: bool,
     /// What the reader of the stack's events should know.
@@ -76,18 +80,24 @@ pub async fn reconcile(
     let mut plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed);
 
+    let mut making = None;
     if plan.needs_a_note(operation, &observed) {
-        let permit = permit(world, pinned, operation).await?;
-        plan.carry_out(world, &permit, operation, spec, &observed).await?;
+        let permit = making.insert(permit(world, pinned, operation).await?);
+        plan.carry_out(world, permit, operation, spec, &observed).await?;
     }
 
     let drafts = Drafts::of(world, operation, spec, &observed, &plan)?;
     if drafts.differ() || !leaving.changes_nothing() || observed.intent.is_some() {
-        let permit = permit(world, pinned, operation).await?;
-        if plan.noted {
-            refuse_what_was_overtaken(world, operation, &observed).await?;
-        }
-        drafts.publish(world, &permit, operation, &observed).await?;
+        let permit = match permit_to_publish(world, pinned, operation, &plan, &observed).await {
+            Ok(permit) => permit,
+            Err(stopped) => {
+                let undone = plan.undo(world, making.as_ref(), operation, &observed, &stopped).await;
+                return Err(undone.err().unwrap_or(stopped));
+            }
+        };
+        drafts.publish(world, &permit, operation, &observed, plan.noted).await?;
+        // What a follower has taken back into service must not be let go of.
+        refuse_what_was_overtaken(world, operation, &observed, drafts.index.differs).await?;
         let pages = drafts.page_names(operation);
         let written = drafts.index.differs.then_some(pages.as_slice());
         let noted = plan.noted || observed.intent.is_some();
@@ -98,10 +108,8 @@ pub async fn reconcile(
 }
 
 fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Candidates {
-    let mut candidates = Candidates {
-        nodes: spec.nodes.clone(),
-        applications: spec.applications.iter().cloned().collect(),
-    };
+    let mut candidates =
+        Candidates { nodes: spec.nodes.clone(), applications: spec.applications.iter().cloned().collect() };
     if let Some(before) = before {
         candidates.nodes.extend(&before.nodes);
         candidates.applications.extend(before.applications.iter().cloned());
@@ -109,15 +117,40 @@ fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Candidates {
     candidates
 }
 
-/// Stops an operation that another one has followed while it was still at work: CloudFormation
-/// begins a rollback without waiting for what it cancelled. The follower has put its own name on
-/// the note, or withdrawn it. A duplicate that came to its end first has done so too, and is no
-/// reason to stop.
+async fn permit_to_publish(
+    world: &impl World,
+    pinned: &PinnedStacks,
+    operation: &Operation,
+    plan: &Plan,
+    observed: &Observed,
+) -> Result<Permit, ProvisionError> {
+    let permit = permit(world, pinned, operation).await?;
+    refuse_what_was_overtaken(world, operation, observed, plan.noted).await?;
+    Ok(permit)
+}
+
+/// Asks just before publishing, just before the mark and just after it. What took no note has made
+/// nothing, and what wrote no mark has none to lose: then `asks` is false.
 async fn refuse_what_was_overtaken(
     world: &impl World,
     operation: &Operation,
     observed: &Observed,
+    asks: bool,
 ) -> Result<(), ProvisionError> {
+    if asks && was_overtaken(world, operation, observed).await? {
+        return Err(ProvisionError::NotInProgress("that another operation has followed it".into()));
+    }
+    Ok(())
+}
+
+/// Whether another operation has followed this one while it was still at work: CloudFormation
+/// begins a rollback without waiting for what it cancelled. The follower has put its own name on
+/// the note, or withdrawn it. A duplicate that came to its end first has done so too, and is none.
+async fn was_overtaken(
+    world: &impl World,
+    operation: &Operation,
+    observed: &Observed,
+) -> Result<bool, PortError> {
     let owner = &operation.owner.id;
     let names = [owner.cluster().intent_parameter(owner.digest()), owner.cluster().roster_index_parameter()];
     let documents = world.read_documents(&names).await?;
@@ -128,10 +161,7 @@ async fn refuse_what_was_overtaken(
     let done = index
         .and_then(|text| RosterIndex::verify(text, &observed.keys, owner.cluster()).ok())
         .is_some_and(|index| index.generation == operation.generation);
-    if noted || done {
-        return Ok(());
-    }
-    Err(ProvisionError::NotInProgress("that another operation has followed it".into()))
+    Ok(!noted && !done)
 }
 
 fn refuse_what_is_not_ours(
@@ -158,7 +188,10 @@ fn refuse_what_is_not_ours(
             && declared.contains(slot)
         {
             return Err(ProvisionError::Foreign {
-                subject: format!("secret {}", operation.owner.id.cluster().secret_name(slot.index, &slot.purpose)),
+                subject: format!(
+                    "secret {}",
+                    operation.owner.id.cluster().secret_name(slot.index, &slot.purpose)
+                ),
                 owner: owner.clone(),
                 remedy: ANOTHER,
             });
@@ -191,6 +224,7 @@ impl Plan {
                 under_other_keys.extend(facts.key.clone());
             }
             if facts.scheduled_for_deletion {
+                plan.revived.insert(slot.index);
                 plan.restored.insert(slot, item);
             } else {
                 plan.kept.insert(slot, item);
@@ -205,8 +239,9 @@ impl Plan {
     /// Whether there is something to make or to restore, or the remains of another operation to
     /// take over.
     fn needs_a_note(&self, operation: &Operation, observed: &Observed) -> bool {
-        let of_another =
-            observed.open_intent().is_some_and(|intent| intent.generations.first() != Some(&operation.generation));
+        let of_another = observed
+            .open_intent()
+            .is_some_and(|intent| intent.generations.first() != Some(&operation.generation));
         !self.made.is_empty() || !self.restored.is_empty() || of_another
     }
 
@@ -225,23 +260,68 @@ impl Plan {
             });
             Ok(values.await?)
         };
-        let ((), values) =
-            both(write_intent(world, permit, operation, spec, observed), values).await?;
+        let ((), values) = both(write_intent(world, permit, operation, spec, observed), values).await?;
         let made = each(values, async |(slot, value)| {
-            Ok::<_, ProvisionError>((slot.clone(), store(world, permit, operation, spec, slot, value).await?))
+            let (item, here) = store(world, permit, operation, spec, slot, value).await?;
+            Ok::<_, ProvisionError>((slot.clone(), item, here))
         })
         .await?;
         each(&self.restored, async |(slot, item)| {
             world.restore_secret(permit, &item.arn).await?;
-            let event = AuditEvent::new(Action::Restored, &operation.owner.id, &operation.generation, &item.arn);
+            let event =
+                AuditEvent::new(Action::Restored, &operation.owner.id, &operation.generation, &item.arn);
             world.record(&event.of(slot).version(&item.version_id).public(item.public.as_deref()));
             Ok::<_, ProvisionError>(())
         })
         .await?;
-        self.kept.extend(made);
+        let made_here = made.iter().filter(|(_, _, here)| *here);
+        self.made_here.extend(made_here.map(|(slot, item, _)| (slot.clone(), item.clone())));
+        self.kept.extend(made.into_iter().map(|(slot, item, _)| (slot, item)));
         self.kept.append(&mut self.restored);
         self.made.clear();
         self.noted = true;
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// Removes what this very call made, if another operation has followed meanwhile, or the
+    /// resource is gone and none will: whoever looked did so before all of it was there, and nobody
+    /// would know of it later. What a record names has found a use, and stays.
+    async fn undo(
+        &self,
+        world: &impl World,
+        permit: Option<&Permit>,
+        operation: &Operation,
+        observed: &Observed,
+        stopped: &ProvisionError,
+    ) -> Result<(), ProvisionError> {
+        let Some(permit) = permit else { return Ok(()) };
+        let is_gone = matches!(stopped, ProvisionError::NotInProgress(shown) if shown == "DELETE_COMPLETE");
+        if self.made_here.is_empty() || !(is_gone || was_overtaken(world, operation, observed).await?) {
+            return Ok(());
+        }
+        let (cluster, owner) = (operation.owner.id.cluster(), &operation.owner.id);
+        each(&self.made_here, async |(slot, item)| {
+            let documents = world.read_documents(&[cluster.record_parameter(slot.index)]).await?;
+            let record = documents.into_iter().flatten().next();
+            let is_named = record
+                .and_then(|text| NodeRecord::verify(&text, &observed.keys, cluster, slot.index, 0).ok())
+                .is_some_and(|record| record.names(&slot.purpose, &item.version_id));
+            let facts = world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await?;
+            let is_used = facts.is_some_and(|facts| facts.was_retrieved);
+            if !is_named && !is_used {
+                world.remove_secret(permit, &item.arn).await?;
+                let event =
+                    AuditEvent::new(Action::Removed, &operation.owner.id, &operation.generation, &item.arn);
+                world.record(&event.of(slot));
+            }
+            Ok::<_, ProvisionError>(())
+        })
+        .await?;
+        if is_gone {
+            world.withdraw(permit, &[cluster.intent_parameter(owner.digest())]).await?;
+        }
         Ok(())
     }
 }
@@ -298,8 +378,9 @@ impl Item {
         facts: &SecretFacts,
         record: Option<&NodeRecord>,
     ) -> Result<Self, ProvisionError> {
-        let generation = generation_of(&facts.tags)
-            .ok_or_else(|| incomplete(&facts.arn, "has no tag that names its generation: restore its tags"))?;
+        let generation = generation_of(&facts.tags).ok_or_else(|| {
+            incomplete(&facts.arn, "has no tag that names its generation: restore its tags")
+        })?;
         let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
         let first = Self {
             arn: facts.arn.clone(),
@@ -316,9 +397,7 @@ impl Item {
             Purpose::P2pKey => Some((record.version_id.clone(), Some(record.public_key.to_spki_base64()))),
             Purpose::SharePassword => record.share_version_id.clone().map(|id| (id, None)),
             Purpose::ManagementKey => current(&record.management_keys),
-            Purpose::ApiKey(application) => {
-                record.api_keys.get(application).and_then(|keys| current(keys))
-            }
+            Purpose::ApiKey(application) => record.api_keys.get(application).and_then(|keys| current(keys)),
         };
         Ok(match named {
             Some((version_id, public)) => Self { version_id, public, ..first },
@@ -335,7 +414,7 @@ async fn write_intent(
     observed: &Observed,
 ) -> Result<(), ProvisionError> {
     let owner = &operation.owner.id;
-    let serial = observed.index().map_or(0, |index| index.serial) + 1;
+    let serial = observed.next_serial(&operation.generation);
     let mut intent = Intent::new(owner.to_string(), operation.generation.clone(), serial);
     intent.nodes.extend(&spec.nodes);
     intent.applications.extend(spec.applications.iter().cloned());
@@ -354,7 +433,7 @@ async fn write_intent(
     publish(world, permit, operation, &name, &text).await
 }
 
-/// Stores a value under a new name. Whoever finds the name taken asks whose it is: a duplicate of
+/// Stores a value under a new name, and tells whether it was this call that did. Whoever finds the name taken asks whose it is: a duplicate of
 /// this very operation that was faster has done the work.
 async fn store(
     world: &impl World,
@@ -363,7 +442,7 @@ async fn store(
     spec: &ClusterSpec,
     slot: &Slot,
     made: MadeValue,
-) -> Result<Item, ProvisionError> {
+) -> Result<(Item, bool), ProvisionError> {
     let name = spec.cluster.secret_name(slot.index, &slot.purpose);
     let token = first_version_token(&operation.generation, &name);
     let protection = slot.purpose.is_read_by_the_node().then(|| spec.protection.as_str());
@@ -373,21 +452,26 @@ async fn store(
         token: &token,
         value: &made.value,
         key: &spec.kms_key,
-        description: &format!("{} of node {} of cluster {}, made by keyboot", slot.purpose, slot.index, spec.cluster),
+        description: &format!(
+            "{} of node {} of cluster {}, made by keyboot",
+            slot.purpose, slot.index, spec.cluster
+        ),
         tags: &tags,
     };
     match world.create_secret(permit, secret).await {
         Ok(stored) => {
-            let event = AuditEvent::new(Action::Made, &operation.owner.id, &operation.generation, &stored.arn);
+            let event =
+                AuditEvent::new(Action::Made, &operation.owner.id, &operation.generation, &stored.arn);
             world.record(&event.of(slot).version(&stored.version_id).public(made.public.as_deref()));
-            Ok(Item {
+            let item = Item {
                 arn: stored.arn,
                 version_id: stored.version_id,
                 public: made.public,
                 generation: operation.generation.clone(),
-            })
+            };
+            Ok((item, true))
         }
-        Err(PortError::Exists { .. }) => found_in_the_way(world, operation, slot, &name).await,
+        Err(PortError::Exists { .. }) => Ok((found_in_the_way(world, operation, slot, &name).await?, false)),
         Err(error) => Err(error.into()),
     }
 }
@@ -444,9 +528,9 @@ impl Drafts {
             let previous = observed.record(index);
             let record = draft_record(spec, index, &items, previous)?;
             // A node that the roster does not list yet, or no longer lists, may have documents
-            // that are about to vanish, and so has a cluster that was deleted: they are written
-            // anew.
-            let unlisted = is_new_life || !observed.lists(index);
+            // that are about to vanish, and so may one with secrets that were about to, and a
+            // cluster that was deleted: they are written anew.
+            let unlisted = is_new_life || plan.revived.contains(&index) || !observed.lists(index);
             records.push(Draft {
                 name: spec.cluster.record_parameter(index),
                 differs: unlisted || previous != Some(&record),
@@ -477,8 +561,11 @@ impl Drafts {
         if let Some(previous) = observed.index() {
             // Whatever was made, restored or taken over is listed by a new index, even where it
             // shows no other page: what no index listed counts as never used.
-            differs = previous.sha256 != index.sha256 || is_new_life || plan.noted;
-            index.serial = previous.serial + u64::from(differs);
+            // Broken pages are written anew from the records, which carry their own proof.
+            let is_whole = observed.broken.is_none();
+            differs = previous.sha256 != index.sha256 || is_new_life || plan.noted || !is_whole;
+            index.serial =
+                if differs { observed.next_serial(&operation.generation) } else { previous.serial };
             index.regenerate.clone_from(&previous.regenerate);
             if !differs {
                 index.generation = previous.generation.clone();
@@ -505,6 +592,7 @@ impl Drafts {
         permit: &Permit,
         operation: &Operation,
         observed: &Observed,
+        noted: bool,
     ) -> Result<(), ProvisionError> {
         let records = each(self.records.iter().filter(|draft| draft.differs), async |draft| {
             let text = sign(world, permit, &draft.name, &draft.document).await?;
@@ -517,6 +605,7 @@ impl Drafts {
         if !self.index.differs {
             return Ok(());
         }
+        refuse_what_was_overtaken(world, operation, observed, noted).await?;
         let pages = each(self.page_names(operation).into_iter().zip(&self.pages), async |(name, text)| {
             if observed.index().is_some() || observed.unlisted_pages.contains(&name) {
                 return publish(world, permit, operation, &name, text).await;
@@ -561,8 +650,9 @@ impl Drafts {
     ) -> Result<(), ProvisionError> {
         let name = &self.index.name;
         let stored = world.read_documents(std::slice::from_ref(name)).await?.into_iter().flatten().next();
-        let stored = stored
-            .ok_or_else(|| incomplete(name.as_str(), "came and went while it was being written: try again"))?;
+        let stored = stored.ok_or_else(|| {
+            incomplete(name.as_str(), "came and went while it was being written: try again")
+        })?;
         let other = RosterIndex::verify(&stored, &observed.keys, operation.owner.id.cluster())
             .map_err(|error| refused(name, error))?;
         if other == self.index.document {
@@ -577,9 +667,8 @@ impl Drafts {
 
     fn outcome(&self, world: &impl World, operation: &Operation, spec: &ClusterSpec, plan: Plan) -> Outcome {
         let cluster = operation.owner.id.cluster();
-        let arn = |index, purpose: Purpose| {
-            self.items.get(&Slot { index, purpose }).map(|item| item.arn.clone())
-        };
+        let arn =
+            |index, purpose: Purpose| self.items.get(&Slot { index, purpose }).map(|item| item.arn.clone());
         let nodes = self.records.iter().map(|draft| {
             let index = draft.document.index;
             let mut attributes = vec![
@@ -610,8 +699,8 @@ impl Drafts {
 /// Whether the cluster stands there from before and comes back: by a Create, or by a replacement
 /// that leads back to it.
 fn is_new_life(operation: &Operation, observed: &Observed) -> bool {
-    let comes_anew = operation.kind == OperationKind::Create
-        || operation.delivered_id != operation.owner.id.as_str();
+    let comes_anew =
+        operation.kind == OperationKind::Create || operation.delivered_id != operation.owner.id.as_str();
     comes_anew && observed.index().is_some_and(|index| index.generation != operation.generation)
 }
 
@@ -683,11 +772,8 @@ fn draft_record(
     } else {
         Vec::new()
     };
-    let share_version_id = if spec.share_password {
-        Some(item(Purpose::SharePassword)?.1.version_id.clone())
-    } else {
-        None
-    };
+    let share_version_id =
+        if spec.share_password { Some(item(Purpose::SharePassword)?.1.version_id.clone()) } else { None };
     let known = previous.filter(|record| record.version_id == p2p.version_id);
     let record = NodeRecord {
         api_keys,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use key_material::{ApiKeyHash, Curve, Fingerprint, P2pPublicKey};
 use serde::{Deserialize, Serialize};
 
-use crate::names::{Application, ClusterName, NodeIndex};
+use crate::names::{Application, ClusterName, NodeIndex, Purpose};
 use crate::ownership::Generation;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
 
@@ -135,8 +135,7 @@ impl NodeRecord {
         if record.schema != SCHEMA {
             return Err(DocumentError::Inconsistent("its schema is not 1"));
         }
-        if record.public_key.fingerprint() != record.fingerprint
-            || record.public_key.curve() != record.curve
+        if record.public_key.fingerprint() != record.fingerprint || record.public_key.curve() != record.curve
         {
             return Err(DocumentError::Inconsistent("its fingerprint or curve is not its public key's"));
         }
@@ -149,6 +148,22 @@ impl NodeRecord {
             return Err(DocumentError::Older { found: record.serial, seen });
         }
         Ok(record)
+    }
+
+    /// Whether `version_id` of the secret for `purpose` is one that this record tells of.
+    #[must_use]
+    pub fn names(&self, purpose: &Purpose, version_id: &str) -> bool {
+        let is_it = |id: Option<&String>| id.is_some_and(|id| id == version_id);
+        let any = |keys: &[AcceptedKey]| keys.iter().any(|key| is_it(key.version_id.as_ref()));
+        match purpose {
+            Purpose::P2pKey => {
+                let pending = self.pending.as_ref().map(|pending| &pending.version_id);
+                self.version_id == version_id || is_it(pending)
+            }
+            Purpose::SharePassword => is_it(self.share_version_id.as_ref()),
+            Purpose::ManagementKey => any(&self.management_keys),
+            Purpose::ApiKey(application) => self.api_keys.get(application).is_some_and(|keys| any(keys)),
+        }
     }
 
     /// This record with the serial number that follows `previous`, or `previous` itself when

@@ -18,7 +18,7 @@ use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Slot};
 use crate::observing::{Candidates, Observed, Place, Standing, observe};
 use crate::operation::Operation;
-use crate::ownership::{Generation, generation_of};
+use crate::ownership::{Generation, first_version_token, generation_of};
 use crate::parallel::each;
 use crate::ports::{SecretFacts, World};
 use crate::properties::{ClusterSpec, DeletionRules, LenientSpec, OnDelete};
@@ -46,26 +46,41 @@ enum Fate {
 }
 
 /// What never completed: the operations that no roster ever listed.
-struct NeverListed(BTreeSet<Generation>);
+struct NeverListed<'a> {
+    generations: BTreeSet<Generation>,
+    observed: &'a Observed,
+}
 
-impl NeverListed {
+impl<'a> NeverListed<'a> {
     /// `current` is an operation that is still making things.
-    fn of(observed: &Observed, current: Option<&Generation>) -> Self {
-        Self(observed.never_listed(current))
+    fn of(observed: &'a Observed, current: Option<&Generation>) -> Self {
+        Self { generations: observed.never_listed(current), observed }
     }
 
-    /// Whether nobody can have used this secret: no roster listed it, and the store never handed
-    /// its value out.
-    fn includes(&self, facts: &SecretFacts) -> bool {
-        !facts.was_retrieved
-            && generation_of(&facts.tags).is_some_and(|generation| self.0.contains(&generation))
+    /// Whether nobody can have used this secret: no roster listed it, no record of a node in
+    /// service names it, and the store never handed its value out.
+    fn includes(&self, slot: &Slot, facts: &SecretFacts) -> bool {
+        let Some(generation) = generation_of(&facts.tags) else { return false };
+        if facts.was_retrieved || !self.generations.contains(&generation) {
+            return false;
+        }
+        if !self.observed.lists(slot.index) {
+            return true;
+        }
+        // A record of a node in service that cannot be read may name anything.
+        self.observed.records.get(&slot.index).is_none_or(|stored| {
+            stored.checked.as_ref().is_ok_and(|record| {
+                let name = record.cluster.secret_name(slot.index, &slot.purpose);
+                !record.names(&slot.purpose, &first_version_token(&generation, &name))
+            })
+        })
     }
 
     fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts) -> Fate {
         if facts.scheduled_for_deletion {
             return Fate::Goes;
         }
-        if self.includes(facts) {
+        if self.includes(slot, facts) {
             return Fate::Remove;
         }
         match rules.of(&slot.purpose) {
@@ -83,8 +98,9 @@ pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Obse
     for (slot, facts) in observed.ours().filter(|(slot, _)| !declared.contains(slot)) {
         removal.secret(slot, facts, never_listed.fate(spec.deletion, slot, facts));
     }
-    let gone_nodes: BTreeSet<_> =
-        observed.ours().map(|(slot, _)| slot.index).filter(|index| !spec.nodes.contains(index)).collect();
+    let known =
+        observed.ours().map(|(slot, _)| slot.index).chain(observed.entries.iter().map(|entry| entry.index));
+    let gone_nodes: BTreeSet<_> = known.filter(|index| !spec.nodes.contains(index)).collect();
     for index in gone_nodes {
         removal.documents_of(index, operation, observed, spec.deletion);
     }
@@ -103,18 +119,21 @@ pub(crate) async fn retire(
     written: Option<&[ParameterName]>,
     noted: bool,
 ) -> Result<Vec<String>, ProvisionError> {
-    // The pages of the roster before this one: nobody who reads the index comes to them.
+    // The pages of the roster before this one, and those that an operation before it may have left
+    // when it died after its mark: nobody who reads the index comes to them.
     if let Some(index) = observed.index() {
-        let (serial, pages) = if written.is_some() {
+        let (before, pages) = if written.is_some() {
             (index.serial, index.pages)
-        } else if index.generation == operation.generation {
+        } else if index.generation == operation.generation || noted {
             (index.serial - 1, PAGES_MAX)
         } else {
             (0, 0)
         };
-        if serial > 0 {
-            let cluster = operation.owner.id.cluster();
-            removal.last.extend((0..pages).map(|page| cluster.roster_page_parameter(serial, page)));
+        let cluster = operation.owner.id.cluster();
+        for (serial, pages) in [(before, pages), (before.saturating_sub(1), PAGES_MAX)] {
+            if serial > 0 {
+                removal.last.extend((0..pages).map(|page| cluster.roster_page_parameter(serial, page)));
+            }
         }
     }
     // Those of an operation that died and had more of them.
@@ -141,8 +160,7 @@ pub async fn remove(
     operation: &Operation,
     spec: &LenientSpec,
 ) -> Result<Vec<String>, ProvisionError> {
-    let candidates =
-        Candidates { nodes: spec.nodes.clone(), applications: spec.applications.clone() };
+    let candidates = Candidates { nodes: spec.nodes.clone(), applications: spec.applications.clone() };
     let observed = observe(world, &operation.owner, candidates).await?;
     let removal = Removal::of_all(operation, &observed, spec.deletion);
     if removal.is_empty() {
@@ -203,10 +221,15 @@ impl Removal {
         }
         let foreign = observed.secrets.iter().filter(|(_, place)| matches!(place, Place::Foreign(_))).count();
         if foreign > 0 {
-            removal.told.push(format!("{foreign} secrets under this cluster's names are somebody else's and were left alone"));
+            removal.told.push(format!(
+                "{foreign} secrets under this cluster's names are somebody else's and were left alone"
+            ));
         }
         if let Standing::Unreadable(error) = &observed.standing {
             removal.told.push(format!("{} was left alone: {error}", cluster.roster_index_parameter()));
+        }
+        if let Some(error) = &observed.broken {
+            removal.told.push(format!("the roster could not be read whole: {error}"));
         }
         removal.withdrawn.extend(observed.unlisted_pages.iter().cloned());
         if observed.intent.is_some() {
@@ -245,8 +268,15 @@ impl Removal {
         }
     }
 
-    /// The documents of a node that goes. They are ours, since a secret of the node is.
-    fn documents_of(&mut self, index: NodeIndex, operation: &Operation, observed: &Observed, rules: DeletionRules) {
+    /// The documents of a node that goes. They are ours, since a secret of the node is, or since our
+    /// roster lists the node.
+    fn documents_of(
+        &mut self,
+        index: NodeIndex,
+        operation: &Operation,
+        observed: &Observed,
+        rules: DeletionRules,
+    ) {
         let cluster = operation.owner.id.cluster();
         let (record, environment) = (cluster.record_parameter(index), cluster.environment_parameter(index));
         let mut ours = observed.ours().map(|(slot, _)| slot).filter(|slot| slot.index == index);
@@ -270,7 +300,11 @@ impl Removal {
         }
         match (rules.others, observed.records.get(&index)) {
             (OnDelete::Schedule { days }, Some(stored)) => {
-                self.expiring.push(Expiring { name: record, text: stored.text.clone(), at: window_end(operation, days) });
+                self.expiring.push(Expiring {
+                    name: record,
+                    text: stored.text.clone(),
+                    at: window_end(operation, days),
+                });
             }
             (OnDelete::Retain, Some(_)) => self.told.push(format!("kept {record}")),
             (_, None) => {}

@@ -32,7 +32,7 @@ pub struct RosterEntry {
 
 impl From<&NodeRecord> for RosterEntry {
     fn from(record: &NodeRecord) -> Self {
-        Self { fingerprint: record.fingerprint.clone(), index: record.index, version: record.version }
+        Self { fingerprint: record.fingerprint, index: record.index, version: record.version }
     }
 }
 
@@ -103,8 +103,8 @@ impl RosterIndex {
         }
         let mut entries = Vec::with_capacity(self.node_count);
         for page in pages {
-            let page: Page = serde_json::from_str(page)
-                .map_err(|error| DocumentError::Malformed(error.to_string()))?;
+            let page: Page =
+                serde_json::from_str(page).map_err(|error| DocumentError::Malformed(error.to_string()))?;
             entries.extend(page.nodes);
         }
         if entries.len() != self.node_count || !entries.is_sorted_by(|a, b| a.index < b.index) {

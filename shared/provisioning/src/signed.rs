@@ -103,8 +103,8 @@ impl<D: Document> CanonicalText<D> {
     ///
     /// [`DocumentError::Malformed`] when it cannot be written as JSON.
     pub fn of(document: &D) -> Result<Self, DocumentError> {
-        let text = serde_jcs::to_string(document)
-            .map_err(|error| DocumentError::Malformed(error.to_string()))?;
+        let text =
+            serde_jcs::to_string(document).map_err(|error| DocumentError::Malformed(error.to_string()))?;
         Ok(Self { text, kind: std::marker::PhantomData })
     }
 
@@ -141,8 +141,7 @@ impl<D> fmt::Display for CanonicalText<D> {
 /// Any [`DocumentError`] but those that need to know what was asked for.
 pub fn verify<D: Document>(stored: &str, keys: &PinnedKeys) -> Result<D, DocumentError> {
     let malformed = |error: serde_json::Error| DocumentError::Malformed(error.to_string());
-    let fields: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(stored).map_err(malformed)?;
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stored).map_err(malformed)?;
     let field = |name: &str| {
         fields
             .get(name)
@@ -164,8 +163,7 @@ pub fn verify<D: Document>(stored: &str, keys: &PinnedKeys) -> Result<D, Documen
         .ok()
         .and_then(|der| DerSignature::try_from(der.as_slice()).ok())
         .ok_or(DocumentError::BadSignature)?;
-    key.verify_prehash(&digest::<D>(text), &signature)
-        .map_err(|_| DocumentError::BadSignature)?;
+    key.verify_prehash(&digest::<D>(text), &signature).map_err(|_| DocumentError::BadSignature)?;
     let document: D = serde_json::from_str(text).map_err(malformed)?;
     if CanonicalText::of(&document)?.text != text {
         return Err(DocumentError::NotCanonical);
@@ -174,12 +172,7 @@ pub fn verify<D: Document>(stored: &str, keys: &PinnedKeys) -> Result<D, Documen
 }
 
 fn digest<D: Document>(text: &str) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(D::DOMAIN)
-        .chain_update("\n")
-        .chain_update(text)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(D::DOMAIN).chain_update("\n").chain_update(text).finalize().into()
 }
 
 fn envelope<D: Document>(text: &str, signature: &str, signer: &str) -> String {

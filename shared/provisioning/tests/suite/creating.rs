@@ -1,11 +1,11 @@
 //! Create: what it makes, in which order, and once only.
 
-use provisioning::{OperationKind, ProvisionError};
+use provisioning::{NodeOutcome, OperationKind, ProvisionError};
 use serde_json::{Value, json};
 
 use crate::fixtures::{
-    Declared, LOGICAL_ID, OWNER, STACK, assert_in_service, create, document, in_service, node, of_another_stack,
-    operation, pinned, record, roster, run, run_removal, secret, value,
+    Declared, LOGICAL_ID, OWNER, STACK, assert_in_service, create, document, in_service, node,
+    of_another_stack, operation, pinned, record, roster, run, run_removal, secret, value,
 };
 use crate::world::{Call, Effect, World};
 
@@ -25,84 +25,8 @@ fn a_create_of_three_nodes_makes_what_the_shapes_say() {
     let stored = world.stored();
     assert_eq!(stored.secrets.len(), 12);
 
-    for index in 0..3 {
-        let record = record(&world, index);
-        let p2p = secret(&world, index, "p2p-key");
-        let api = secret(&world, index, "api-key/default");
-        let management = secret(&world, index, "management-key");
-        let share = secret(&world, index, "share-encryption-password");
-        let spki = record.public_key.to_spki_base64();
-        let tags = |purpose: &str, public: Option<String>, protection: Option<&str>| {
-            let mut tags = json!({
-                "keyboot:owner": OWNER, "keyboot:stack": STACK, "keyboot:resource": LOGICAL_ID,
-                "keyboot:generation": "create-1", "keyboot:cluster": "keyboot/tsm",
-                "keyboot:node": index.to_string(), "keyboot:purpose": purpose,
-            });
-            if let Some(public) = public {
-                tags["keyboot:public"] = public.into();
-            }
-            if let Some(protection) = protection {
-                tags["keyboot:protection"] = protection.into();
-            }
-            tags
-        };
-        let hash = |keys: &[provisioning::record::AcceptedKey]| Some(keys[0].hash.to_string());
-        let api_hash = hash(record.api_keys.values().next().unwrap());
-        assert_eq!(json!(p2p.tags), tags("p2p-key", Some(spki.clone()), Some("Envelope")));
-        assert_eq!(json!(api.tags), tags("api-key/default", api_hash.clone(), None));
-        assert_eq!(json!(management.tags), tags("management-key", hash(&record.management_keys), None));
-        assert_eq!(json!(share.tags), tags("share-encryption-password", None, Some("Envelope")));
-        assert!(value(&api).starts_with("keyboot_") && value(&api).len() == 57);
-        assert!(value(&management).starts_with("keybootm_"));
-
-        let text = document(&stored, &format!("/keyboot/tsm/node/{index}/record"));
-        let (text, signature) = text.split_once(r#","signature":""#).unwrap();
-        let golden = format!(
-            concat!(
-                r#"{{"record":{{"apiKeys":{{"default":[{{"hash":"{api}","state":"current","versionId":"{api_version}"}}]}},"#,
-                r#""cluster":"keyboot/tsm","curve":"P-256","fingerprint":"{fingerprint}","generation":"create-1","#,
-                r#""index":{index},"managementKeys":[{{"hash":"{management}","state":"current","versionId":"{management_version}"}}],"#,
-                r#""publicKey":"{spki}","schema":1,"serial":1,"shareVersionId":"{share_version}","version":1,"versionId":"{version}"}}"#
-            ),
-            api = api_hash.unwrap(),
-            api_version = api.versions[0].0,
-            fingerprint = record.fingerprint,
-            index = index,
-            management = record.management_keys[0].hash,
-            management_version = management.versions[0].0,
-            spki = spki,
-            share_version = share.versions[0].0,
-            version = p2p.versions[0].0,
-        );
-        assert_eq!(text, golden);
-        assert!(signature.contains(r#"","signer":"arn:aws:kms:"#));
-
-        let environment = document(&stored, &format!("/keyboot/tsm/node/{index}/env"));
-        let golden = format!(
-            concat!(
-                r#"{{"cluster":"keyboot/tsm","index":{index},"node":"node-{index}.tsm.example.org","#,
-                r#""p2pKeyArn":"{p2p}","peers":"roster","#,
-                r#""recordArn":"arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/node/{index}/record","#,
-                r#""schema":1,"shareSecretArn":"{share}"}}"#
-            ),
-            index = index,
-            p2p = p2p.arn,
-            share = share.arn
-        );
-        assert_eq!(environment, golden);
-        assert_eq!(
-            outcome.nodes[index as usize].attributes,
-            [
-                ("PublicKey", spki),
-                ("RecordArn", format!("arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/node/{index}/record")),
-                ("EnvArn", format!("arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/node/{index}/env")),
-                ("P2pKeyArn", p2p.arn),
-                ("ShareSecretArn", share.arn),
-                ("ManagementKeyArn", management.arn),
-                ("ApiKeyArn0", api.arn),
-            ]
-            .map(|(name, value)| (name.to_owned(), value))
-        );
+    for (index, node) in (0..).zip(&outcome.nodes) {
+        assert_node_has_its_shape(&world, index, node);
     }
 
     let fingerprint = |index| record(&world, index).fingerprint;
@@ -128,10 +52,101 @@ fn a_create_of_three_nodes_makes_what_the_shapes_say() {
         OWNER, outcome.roster_sha256
     );
     assert!(index.starts_with(&golden), "{index}\n{golden}");
-    assert_eq!(outcome.roster_arn, "arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/roster/index");
+    assert_eq!(
+        outcome.roster_arn,
+        "arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/roster/index"
+    );
     for (name, document) in &stored.documents {
         assert_eq!(document.tags["keyboot:owner"], OWNER, "{name}");
     }
+}
+
+/// One node of a Create with the default properties, byte for byte.
+fn assert_node_has_its_shape(world: &World, index: u32, outcome: &NodeOutcome) {
+    let stored = world.stored();
+    let record = record(world, index);
+    let p2p = secret(world, index, "p2p-key");
+    let api = secret(world, index, "api-key/default");
+    let management = secret(world, index, "management-key");
+    let share = secret(world, index, "share-encryption-password");
+    let spki = record.public_key.to_spki_base64();
+    let tags = |purpose: &str, public: Option<String>, protection: Option<&str>| {
+        let mut tags = json!({
+            "keyboot:owner": OWNER, "keyboot:stack": STACK, "keyboot:resource": LOGICAL_ID,
+            "keyboot:generation": "create-1", "keyboot:cluster": "keyboot/tsm",
+            "keyboot:node": index.to_string(), "keyboot:purpose": purpose,
+        });
+        if let Some(public) = public {
+            tags["keyboot:public"] = public.into();
+        }
+        if let Some(protection) = protection {
+            tags["keyboot:protection"] = protection.into();
+        }
+        tags
+    };
+    let hash = |keys: &[provisioning::record::AcceptedKey]| Some(keys[0].hash.to_string());
+    let api_hash = hash(record.api_keys.values().next().unwrap());
+    assert_eq!(json!(p2p.tags), tags("p2p-key", Some(spki.clone()), Some("Envelope")));
+    assert_eq!(json!(api.tags), tags("api-key/default", api_hash.clone(), None));
+    assert_eq!(json!(management.tags), tags("management-key", hash(&record.management_keys), None));
+    assert_eq!(json!(share.tags), tags("share-encryption-password", None, Some("Envelope")));
+    assert!(value(&api).starts_with("keyboot_") && value(&api).len() == 57);
+    assert!(value(&management).starts_with("keybootm_"));
+
+    let text = document(&stored, &format!("/keyboot/tsm/node/{index}/record"));
+    let (text, signature) = text.split_once(r#","signature":""#).unwrap();
+    let golden = format!(
+        concat!(
+            r#"{{"record":{{"apiKeys":{{"default":[{{"hash":"{api}","state":"current","versionId":"{api_version}"}}]}},"#,
+            r#""cluster":"keyboot/tsm","curve":"P-256","fingerprint":"{fingerprint}","generation":"create-1","#,
+            r#""index":{index},"managementKeys":[{{"hash":"{management}","state":"current","versionId":"{management_version}"}}],"#,
+            r#""publicKey":"{spki}","schema":1,"serial":1,"shareVersionId":"{share_version}","version":1,"versionId":"{version}"}}"#
+        ),
+        api = api_hash.unwrap(),
+        api_version = api.versions[0].0,
+        fingerprint = record.fingerprint,
+        index = index,
+        management = record.management_keys[0].hash,
+        management_version = management.versions[0].0,
+        spki = spki,
+        share_version = share.versions[0].0,
+        version = p2p.versions[0].0,
+    );
+    assert_eq!(text, golden);
+    assert!(signature.contains(r#"","signer":"arn:aws:kms:"#));
+
+    let environment = document(&stored, &format!("/keyboot/tsm/node/{index}/env"));
+    let golden = format!(
+        concat!(
+            r#"{{"cluster":"keyboot/tsm","index":{index},"node":"node-{index}.tsm.example.org","#,
+            r#""p2pKeyArn":"{p2p}","peers":"roster","#,
+            r#""recordArn":"arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/node/{index}/record","#,
+            r#""schema":1,"shareSecretArn":"{share}"}}"#
+        ),
+        index = index,
+        p2p = p2p.arn,
+        share = share.arn
+    );
+    assert_eq!(environment, golden);
+    assert_eq!(
+        outcome.attributes,
+        [
+            ("PublicKey", spki),
+            (
+                "RecordArn",
+                format!("arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/node/{index}/record")
+            ),
+            (
+                "EnvArn",
+                format!("arn:aws:ssm:eu-central-1:111122223333:parameter/keyboot/tsm/node/{index}/env")
+            ),
+            ("P2pKeyArn", p2p.arn),
+            ("ShareSecretArn", share.arn),
+            ("ManagementKeyArn", management.arn),
+            ("ApiKeyArn0", api.arn),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    );
 }
 
 #[test]
@@ -140,8 +155,12 @@ fn private_halves_are_stored_before_public_halves_are_published_and_the_index_co
     let declared = Declared::nodes(&[0, 1, 2]);
     create(&world, &declared, "create-1").unwrap().unwrap();
     let calls = world.calls();
-    let asked: Vec<_> =
-        calls.iter().enumerate().filter(|(_, call)| call.verb == "resource_state").map(|(at, _)| at).collect();
+    let asked: Vec<_> = calls
+        .iter()
+        .enumerate()
+        .filter(|(_, call)| call.verb == "resource_state")
+        .map(|(at, _)| at)
+        .collect();
     let first_write = calls.iter().position(|call| call.effect == Effect::Writes).unwrap();
     let first_made = calls.iter().position(|call| call.effect == Effect::Makes).unwrap();
     let last_secret = calls.iter().rposition(|call| call.verb == "create_secret").unwrap();
@@ -159,8 +178,11 @@ fn private_halves_are_stored_before_public_halves_are_published_and_the_index_co
     let index = position(&calls, "publish_new", "/roster/index");
     assert!(position(&calls, "publish_new", "/roster/1/page/0") < index);
     // After the mark only the spent note goes.
-    let after: Vec<_> = calls[index + 1..].iter().map(|call| (call.verb, call.subject.as_str())).collect();
-    assert_eq!(after, [("withdraw", "/keyboot/tsm/intent/0123456789abcdef")]);
+    let after: Vec<_> = calls[index + 1..].iter().filter(|call| call.effect != Effect::Reads).collect();
+    assert!(
+        matches!(after.as_slice(), [call] if call.verb == "withdraw" && call.subject == "/keyboot/tsm/intent/0123456789abcdef"),
+        "{after:?}"
+    );
 }
 
 #[test]
@@ -198,7 +220,16 @@ fn no_audit_event_holds_a_value_and_its_schema_is_fixed() {
             )
         );
         let allowed = [
-            "schema", "event", "action", "owner", "generation", "subject", "node", "purpose", "versionId", "public",
+            "schema",
+            "event",
+            "action",
+            "owner",
+            "generation",
+            "subject",
+            "node",
+            "purpose",
+            "versionId",
+            "public",
             "because",
         ];
         for event in &events {
@@ -232,7 +263,8 @@ fn two_deliveries_at_once_make_one_version_of_each_secret_and_answer_the_same() 
         let world = World::default();
         world.take_turns(seed);
         world.show("CREATE_IN_PROGRESS", None);
-        let (operation, spec, pinned) = (operation(OperationKind::Create, "create-1"), declared.spec(), pinned());
+        let (operation, spec, pinned) =
+            (operation(OperationKind::Create, "create-1"), declared.spec(), pinned());
         let once = || provisioning::reconcile(&world, &pinned, &operation, &spec, None);
         let (a, b) = world.drive(futures_util::future::join(once(), once())).unwrap();
         assert_eq!(a.unwrap(), b.unwrap(), "seed {seed}");
@@ -284,10 +316,12 @@ fn a_create_whose_stack_gave_up_publishes_nothing_more() {
     let gives_up = async {
         while !world.calls().iter().any(|call| call.verb == "create_secret") {
             let mut once = false;
-            std::future::poll_fn(|_| if std::mem::replace(&mut once, true) {
-                std::task::Poll::Ready(())
-            } else {
-                std::task::Poll::Pending
+            std::future::poll_fn(|_| {
+                if std::mem::replace(&mut once, true) {
+                    std::task::Poll::Ready(())
+                } else {
+                    std::task::Poll::Pending
+                }
             })
             .await;
         }
@@ -305,9 +339,11 @@ fn a_create_whose_stack_gave_up_publishes_nothing_more() {
 fn a_foreign_secret_in_the_way_is_refused_before_any_write_and_left_as_it_is() {
     let declared = Declared::nodes(&[0, 1]);
     for purpose in ["p2p-key", "api-key/default", "management-key", "share-encryption-password"] {
-        for tags in [json!({}), json!({"keyboot:owner": "keyboot/keyboot/tsm/fedcba9876543210", "keyboot:stack": STACK}),
-            json!({"keyboot:owner": OWNER, "keyboot:stack": "arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1"})]
-        {
+        for tags in [
+            json!({}),
+            json!({"keyboot:owner": "keyboot/keyboot/tsm/fedcba9876543210", "keyboot:stack": STACK}),
+            json!({"keyboot:owner": OWNER, "keyboot:stack": "arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1"}),
+        ] {
             let world = World::default();
             let other = in_service(&Declared::nodes(&[1]));
             let mut foreign = secret(&other, 1, purpose);
@@ -332,11 +368,15 @@ fn a_foreign_roster_is_refused_before_any_write_and_left_as_it_is() {
     let theirs = Declared::nodes(&[7]);
     let world = World::default();
     world.show("CREATE_IN_PROGRESS", None);
-    run(&world, &of_another_stack(operation(OperationKind::Create, "theirs")), &theirs, None).unwrap().unwrap();
+    run(&world, &of_another_stack(operation(OperationKind::Create, "theirs")), &theirs, None)
+        .unwrap()
+        .unwrap();
     let before = world.stored();
     world.revive();
     let refused = create(&world, &Declared::nodes(&[0]), "create-1").unwrap();
-    assert!(matches!(&refused, Err(ProvisionError::Foreign { owner, .. }) if owner.ends_with("fedcba9876543210")));
+    assert!(
+        matches!(&refused, Err(ProvisionError::Foreign { owner, .. }) if owner.ends_with("fedcba9876543210"))
+    );
     assert_eq!(world.writes(), [""; 0]);
     crate::fixtures::delete(&world, &Declared::nodes(&[0, 7]), "d").unwrap().unwrap();
     assert_eq!(world.stored(), before);
@@ -383,7 +423,10 @@ fn of_two_stacks_that_want_one_cluster_at_once_one_wins_and_stays_whole() {
                 assert_eq!(roster.owner, winner.owner.id.as_str(), "seed {seed}");
                 assert_eq!(entries.iter().map(|entry| entry.index).collect::<Vec<_>>(), [node(index)]);
                 let owner = &winner.owner;
-                assert!(world.stored().secrets.values().all(|secret| owner.owns(&secret.tags)), "seed {seed}");
+                assert!(
+                    world.stored().secrets.values().all(|secret| owner.owns(&secret.tags)),
+                    "seed {seed}"
+                );
             }
             None => crate::fixtures::assert_nothing_is_left(&world, &format!("seed {seed}")),
         }

@@ -20,8 +20,7 @@ pub(crate) const STACK: &str =
     "arn:aws:cloudformation:eu-central-1:111122223333:stack/kms/11111111-2222-3333-4444-555555555555";
 pub(crate) const LOGICAL_ID: &str = "Keys";
 pub(crate) const OWNER: &str = "keyboot/keyboot/tsm/0123456789abcdef";
-pub(crate) const KEY: &str =
-    "arn:aws:kms:eu-central-1:111122223333:key/0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
+pub(crate) const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a0a0a0a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
 pub(crate) const OTHER_KEY: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/1a1a1a1a-0b0b-0c0c-0d0d-0e0e0e0e0e0e";
 pub(crate) const NOW: &str = "2026-01-02T03:04:05Z";
@@ -93,13 +92,22 @@ pub(crate) fn update(world: &World, old: &Declared, new: &Declared, request: &st
 }
 
 /// CloudFormation sends a Delete; `None` when the process died.
-pub(crate) fn delete(world: &World, declared: &Declared, request: &str) -> Option<Result<Vec<String>, ProvisionError>> {
+pub(crate) fn delete(
+    world: &World,
+    declared: &Declared,
+    request: &str,
+) -> Option<Result<Vec<String>, ProvisionError>> {
     world.show("DELETE_IN_PROGRESS", Some(OWNER));
     world.show_stack("DELETE_IN_PROGRESS");
     run_removal(world, &operation(OperationKind::Delete, request), declared)
 }
 
-pub(crate) fn run(world: &World, operation: &Operation, declared: &Declared, old: Option<&Declared>) -> Option<Answer> {
+pub(crate) fn run(
+    world: &World,
+    operation: &Operation,
+    declared: &Declared,
+    old: Option<&Declared>,
+) -> Option<Answer> {
     let before = old.map(Declared::lenient);
     world.drive(provisioning::reconcile(world, &pinned(), operation, &declared.spec(), before.as_ref()))
 }
@@ -222,7 +230,12 @@ pub(crate) fn assert_in_service(world: &World, declared: &Declared) {
             let version_id = &secret.versions[0].0;
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { panic!("node {number} accepts {} keys", keys.len()) };
-                assert_eq!((key.hash, key.state), (ApiKeyHash::of(held), KeyState::Current), "{}", secret.arn);
+                assert_eq!(
+                    (key.hash, key.state),
+                    (ApiKeyHash::of(held), KeyState::Current),
+                    "{}",
+                    secret.arn
+                );
                 assert_eq!(key.version_id.as_ref(), Some(version_id), "{}", secret.arn);
             };
             match &purpose {

@@ -64,7 +64,8 @@ pub(crate) enum Mishap {
 }
 
 impl Mishap {
-    pub(crate) const ALL: [Self; 4] = [Self::DiesBefore, Self::DiesAfter, Self::FailsBefore, Self::FailsAfter];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::DiesBefore, Self::DiesAfter, Self::FailsBefore, Self::FailsAfter];
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -122,6 +123,14 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Another world in which the same is stored.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::default();
+        *copy.stored.borrow_mut() = self.stored();
+        copy.born.set(self.born.get());
+        copy
+    }
+
     /// What CloudFormation shows of the resource from now on.
     pub(crate) fn show(&self, status: &str, physical_id: Option<&str>) {
         *self.resource.borrow_mut() =
@@ -256,8 +265,10 @@ impl World {
         }
         let number = self.effects.replace(self.effects.get() + 1);
         let mishap = self.mishap.get().filter(|(at, _)| *at == number).map(|(_, mishap)| mishap);
-        let unavailable =
-            || PortError::Unavailable { what: format!("{verb} {subject}"), code: "InternalServiceError".into() };
+        let unavailable = || PortError::Unavailable {
+            what: format!("{verb} {subject}"),
+            code: "InternalServiceError".into(),
+        };
         if mishap == Some(Mishap::DiesBefore) {
             self.dead.set(true);
             std::future::pending::<()>().await;
@@ -290,7 +301,11 @@ pub(crate) fn scramble(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn by_arn<'a>(stored: &'a mut Stored, arn: &str) -> Option<(String, &'a mut Secret)> {
-    stored.secrets.iter_mut().find(|(_, secret)| secret.arn == arn).map(|(name, secret)| (name.clone(), secret))
+    stored
+        .secrets
+        .iter_mut()
+        .find(|(_, secret)| secret.arn == arn)
+        .map(|(name, secret)| (name.clone(), secret))
 }
 
 impl SecretStore for World {
@@ -375,7 +390,12 @@ impl SecretStore for World {
 }
 
 impl Sealer for World {
-    async fn seal(&self, key: &KmsKeyArn, _: &EncryptionContext, plaintext: &[u8]) -> Result<Vec<u8>, PortError> {
+    async fn seal(
+        &self,
+        key: &KmsKeyArn,
+        _: &EncryptionContext,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, PortError> {
         assert!(plaintext.len() <= 4096, "KMS encrypts at most 4,096 bytes");
         self.plaintext(plaintext);
         self.call(Effect::Makes, "seal", key.as_str(), |_| Ok(scramble(plaintext))).await
@@ -394,7 +414,7 @@ impl RecordSigner for World {
             let turn = self.signed.replace(self.signed.get() + 1);
             let (r, s) = signature.split_scalars();
             let signature =
-                if turn % 2 == 0 { signature } else { Signature::from_scalars(*r, -*s).unwrap() };
+                if turn.is_multiple_of(2) { signature } else { Signature::from_scalars(*r, -*s).unwrap() };
             Ok(signature.to_der().as_bytes().to_vec())
         })
         .await
@@ -416,7 +436,13 @@ impl Publisher for World {
         .await
     }
 
-    async fn publish_new(&self, _: &Permit, name: &ParameterName, text: &str, tags: &Tags) -> Result<(), PortError> {
+    async fn publish_new(
+        &self,
+        _: &Permit,
+        name: &ParameterName,
+        text: &str,
+        tags: &Tags,
+    ) -> Result<(), PortError> {
         assert!(text.len() <= 8192, "{name} has {} bytes", text.len());
         self.call(Effect::Writes, "publish_new", name.as_str(), |stored| {
             if stored.documents.contains_key(name.as_str()) {
@@ -439,7 +465,8 @@ impl Publisher for World {
         assert!(text.len() <= 8192, "{name} has {} bytes", text.len());
         self.call(Effect::Writes, "republish", name.as_str(), |stored| {
             let document = stored.documents.entry(name.as_str().into());
-            let document = document.or_insert(Document { text: String::new(), tags: Tags::new(), expires: None });
+            let document =
+                document.or_insert(Document { text: String::new(), tags: Tags::new(), expires: None });
             text.clone_into(&mut document.text);
             document.expires = expires;
             Ok(())
@@ -465,15 +492,17 @@ impl Publisher for World {
 }
 
 impl StackState for World {
-    async fn resource_state(&self, stack_id: &str, logical_id: &str) -> Result<Option<ResourceState>, PortError> {
+    async fn resource_state(
+        &self,
+        stack_id: &str,
+        logical_id: &str,
+    ) -> Result<Option<ResourceState>, PortError> {
         let subject = format!("{stack_id} {logical_id}");
-        let shown = self.resource.borrow().clone();
-        self.call(Effect::Reads, "resource_state", &subject, |_| Ok(shown)).await
+        self.call(Effect::Reads, "resource_state", &subject, |_| Ok(self.resource.borrow().clone())).await
     }
 
     async fn stack_status(&self, stack_id: &str) -> Result<Option<String>, PortError> {
-        let shown = self.stack.borrow().clone();
-        self.call(Effect::Reads, "stack_status", stack_id, |_| Ok(shown)).await
+        self.call(Effect::Reads, "stack_status", stack_id, |_| Ok(self.stack.borrow().clone())).await
     }
 }
 
