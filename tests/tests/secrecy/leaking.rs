@@ -21,6 +21,9 @@ pub(crate) struct Canary {
     spelled: Result<String, Vec<u8>>,
 }
 
+/// How a secret is spelled, in words and in deed.
+type Spelling<From, To> = (&'static str, fn(&From) -> To);
+
 /// What was leaked.
 pub(crate) struct Leaked {
     texts: Vec<String>,
@@ -39,7 +42,7 @@ impl Leaked {
 /// A canary for each spelling, each with a secret of its own.
 pub(crate) fn canaries() -> Result<Vec<Canary>> {
     let mut all = Vec::new();
-    let text: &[(&str, fn(&str) -> String)] = &[
+    let text: &[Spelling<str, String>] = &[
         ("as it is", str::to_owned),
         ("in hex", |text| hex(text.as_bytes())),
         ("in upper-case hex", |text| hex(text.as_bytes()).to_uppercase()),
@@ -52,8 +55,8 @@ pub(crate) fn canaries() -> Result<Vec<Canary>> {
         ("in base64url after two bytes", |text| URL_SAFE_NO_PAD.encode(format!("\u{7f}~{text}"))),
         ("in a JSON text", |text| json!({ "a": text }).to_string()),
         ("in a JSON text in a JSON text", |text| json!(json!(format!("\"{text}\"")).to_string()).to_string()),
-        ("with every character escaped", |text| text.bytes().map(|b| format!("\\u{b:04x}")).collect()),
-        ("with every character in percent", |text| text.bytes().map(|b| format!("%{b:02X}")).collect()),
+        ("with every character escaped", |text| bytewise(text, |b| format!("\\u{b:04x}"))),
+        ("with every character in percent", |text| bytewise(text, |b| format!("%{b:02X}"))),
         ("as Rust shows bytes", |text| format!("{:?}", &text.as_bytes()[..20])),
         ("by its first half alone", |text| text[..text.len() / 2].to_owned()),
         ("by its last half alone", |text| text[text.len() / 2..].to_owned()),
@@ -68,7 +71,7 @@ pub(crate) fn canaries() -> Result<Vec<Canary>> {
     all.push(Canary { secret: Secret::api_key("the API key as it is", text)?, spelled: Ok(text.to_owned()) });
 
     // EXPOSE: all of these, to be leaked.
-    let document: &[(&str, fn(&P2pPrivateKey) -> String)] = &[
+    let document: &[Spelling<P2pPrivateKey, String>] = &[
         ("as PKCS#8 in base64", |key| key.expose_pkcs8_base64().to_string()),
         ("as PKCS#8 in base64url", |key| URL_SAFE_NO_PAD.encode(key.expose_pkcs8_der().as_slice())),
         ("as PKCS#8 in hex", |key| hex(&key.expose_pkcs8_der())),
@@ -86,20 +89,24 @@ pub(crate) fn canaries() -> Result<Vec<Canary>> {
     ];
     for (how, spell) in document {
         let key = P2pPrivateKey::make(Curve::Secp256k1)?;
-        let secret = Secret::p2p_key(&format!("the P2P key {how}"), &key)?;
+        let secret = Secret::p2p_key(&format!("the P2P key {how}"), &key);
         all.push(Canary { secret, spelled: Ok(spell(&key)) });
     }
-    let raw: &[(&str, fn(&P2pPrivateKey) -> Vec<u8>)] = &[
+    let raw: &[Spelling<P2pPrivateKey, Vec<u8>>] = &[
         ("as a raw scalar", |key| key.expose_scalar().to_vec()),
         ("as raw PKCS#8", |key| key.expose_pkcs8_der().to_vec()),
         ("as raw SEC 1", |key| key.expose_sec1_der().to_vec()),
     ];
     for (how, spell) in raw {
         let key = P2pPrivateKey::make(Curve::P256)?;
-        let secret = Secret::p2p_key(&format!("the P2P key {how}"), &key)?;
+        let secret = Secret::p2p_key(&format!("the P2P key {how}"), &key);
         all.push(Canary { secret, spelled: Err(spell(&key)) });
     }
     Ok(all)
+}
+
+fn bytewise(text: &str, spell: fn(u8) -> String) -> String {
+    text.bytes().map(spell).collect::<Vec<_>>().concat()
 }
 
 fn pem(label: &str, der: &[u8]) -> String {

@@ -180,9 +180,7 @@ impl Life {
     pub(crate) async fn wait_for_the_logs(&self) -> Result<()> {
         let answers = record::read(&self.ministack)?.answer_count();
         for _ in 0..100 {
-            let logs = places::look(&self.ministack, &self.root).await?.remove(places::FUNCTION_LOGS);
-            let logs = String::from_utf8(logs.unwrap_or_default())?;
-            if logs.matches("keyboot.served").count() >= answers {
+            if places::function_logs(&self.root).await?.matches("keyboot.served").count() >= answers {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

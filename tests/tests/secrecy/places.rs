@@ -86,6 +86,14 @@ pub(crate) async fn look(ministack: &MiniStack, root: &Cloud) -> Result<Found> {
 /// How a text is added to its place.
 type Add<'a> = &'a mut dyn FnMut(&'static str, &dyn AsRef<[u8]>);
 
+/// What all functions wrote until now.
+pub(crate) async fn function_logs(root: &Cloud) -> Result<String> {
+    let mut text = String::new();
+    let mut add = |_, line: &dyn AsRef<[u8]>| text.push_str(&String::from_utf8_lossy(line.as_ref()));
+    logs(root, &mut add).await?;
+    Ok(text)
+}
+
 async fn logs(root: &Cloud, add: Add<'_>) -> Result<()> {
     let client = root.logs();
     for group in client.describe_log_groups().send().await?.log_groups.unwrap_or_default() {

@@ -23,7 +23,7 @@ impl Secret {
         let field = |field: &str| json.as_ref().and_then(|json| json[field].as_str());
         if name.ends_with("/p2p-key") {
             let der = field("pkcs8").map_or(Ok(value.to_vec()), |text| STANDARD.decode(text))?;
-            return Self::p2p_key(name, &P2pPrivateKey::from_pkcs8_der(&der)?);
+            return Ok(Self::p2p_key(name, &P2pPrivateKey::from_pkcs8_der(&der)?));
         }
         if name.ends_with("/share-encryption-password") {
             return Self::password(name, field("password").or(text).context("the password is no text")?);
@@ -31,9 +31,9 @@ impl Secret {
         Self::api_key(name, text.context("the API key is no text")?)
     }
 
-    pub(crate) fn p2p_key(label: &str, key: &P2pPrivateKey) -> Result<Self> {
+    pub(crate) fn p2p_key(label: &str, key: &P2pPrivateKey) -> Self {
         // EXPOSE: to the search for it.
-        Ok(Self { label: label.to_owned(), cores: vec![key.expose_scalar().to_vec()] })
+        Self { label: label.to_owned(), cores: vec![key.expose_scalar().to_vec()] }
     }
 
     /// The text, and the random bytes that it spells.

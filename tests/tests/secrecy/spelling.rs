@@ -108,7 +108,7 @@ fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The characters of base64 that depend on these bytes alone when `before` others, modulo three, come
@@ -163,15 +163,14 @@ fn without_percent(bytes: &[u8]) -> Vec<u8> {
     let mut rest = bytes;
     while let Some((&byte, after)) = rest.split_first() {
         let number = after.get(..2).and_then(|text| str::from_utf8(text).ok());
-        match number.filter(|_| byte == b'%').and_then(|text| u8::from_str_radix(text, 16).ok()) {
-            Some(number) => {
-                plain.push(number);
-                rest = &after[2..];
-            }
-            None => {
-                plain.push(byte);
-                rest = after;
-            }
+        rest = after;
+        if let Some(number) =
+            number.filter(|_| byte == b'%').and_then(|text| u8::from_str_radix(text, 16).ok())
+        {
+            plain.push(number);
+            rest = &after[2..];
+        } else {
+            plain.push(byte);
         }
     }
     plain

@@ -5,6 +5,7 @@ mod authority;
 mod delivery;
 mod duplicates;
 mod ethereum_names;
+mod events;
 mod half_made;
 mod lifecycle;
 mod permissions;

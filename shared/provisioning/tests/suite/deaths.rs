@@ -256,6 +256,7 @@ fn what_an_update_listed_is_never_removed_at_once() {
         let made: Vec<_> =
             world.stored().secrets.into_keys().filter(|name| name.contains(change.added)).collect();
         assert!(!made.is_empty());
+        assert_eq!(roster(&world).0.generation.as_str(), "update-1");
         world.revive();
         update(&world, &change.new, &change.old, "update-2").unwrap().unwrap();
         for name in &made {

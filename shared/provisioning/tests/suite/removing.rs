@@ -55,7 +55,7 @@ fn a_delete_goes_by_the_rules_and_a_second_one_changes_nothing() {
 
 #[test]
 fn a_deleted_cluster_comes_back_with_its_values_and_nothing_vanishes_later() {
-    let declared = Declared::nodes(&[0, 1]).with("ShareSecretOnDelete", "Schedule");
+    let declared = Declared::nodes(&[0]).with("ShareSecretOnDelete", "Schedule");
     let world = in_service(&declared);
     let (before, kept) = (world.stored(), record(&world, 0));
     delete(&world, &declared, "delete-1").unwrap().unwrap();
@@ -64,6 +64,16 @@ fn a_deleted_cluster_comes_back_with_its_values_and_nothing_vanishes_later() {
     assert_in_service(&world, &declared);
     assert_eq!(world.stored().secrets, before.secrets);
     assert_eq!(record(&world, 0), kept);
+
+    // Also when the first attempt died.
+    for at in 0..world.calls().len() {
+        let world = deleted.copy();
+        world.plan(at, Mishap::DiesAfter);
+        let _ = create(&world, &declared, "create-2");
+        world.revive();
+        create(&world, &declared, "create-2").unwrap().unwrap();
+        assert_in_service(&world, &declared);
+    }
 
     // By a replacement that leads back to it.
     let world = deleted;
@@ -113,6 +123,31 @@ fn without_its_roster_a_cluster_in_service_is_never_removed_at_once() {
                 assert_eq!(secret(&world, 0, "share-encryption-password").scheduled, None);
             }
         }
+    }
+}
+
+#[test]
+fn a_spent_note_beside_a_roster_that_cannot_be_read_removes_nothing() {
+    let declared = Declared::nodes(&[0]);
+    let calm = World::default();
+    create(&calm, &declared, "create-1").unwrap().unwrap();
+    // The Create dies between its mark and the end of its note.
+    let start = World::default();
+    start.plan(calm.calls().len() - 1, Mishap::DiesBefore);
+    assert!(create(&start, &declared, "create-1").is_none());
+    for (name, text) in [
+        ("/keyboot/tsm/roster/index", Some("x")),
+        ("/keyboot/tsm/roster/1/page/0", Some("x")),
+        ("/keyboot/tsm/roster/1/page/0", None),
+    ] {
+        let world = start.copy();
+        let document = world.stored.borrow_mut().documents.remove(name).unwrap();
+        if let Some(text) = text {
+            let document = Document { text: text.into(), ..document };
+            world.stored.borrow_mut().documents.insert(name.into(), document);
+        }
+        delete(&world, &declared, "delete-1").unwrap().unwrap();
+        assert_eq!(world.stored().secrets.len(), 4, "{name} {text:?}");
     }
 }
 

@@ -172,7 +172,7 @@ fn a_new_encryption_key_holds_for_new_secrets_and_the_old_one_is_named() {
 fn the_same_update_twice_at_once_answers_the_same() {
     let (old, new) = (Declared::nodes(&[0, 1]), Declared::nodes(&[0, 2]));
     let service = in_service(&old);
-    for seed in 1..20 {
+    for seed in 1..12 {
         let world = service.copy();
         world.take_turns(seed);
         world.show("UPDATE_IN_PROGRESS", Some(OWNER));
