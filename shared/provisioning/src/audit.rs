@@ -29,8 +29,6 @@ pub enum Action {
     Withdrawn,
     /// Something was left as it is, by rule.
     Kept,
-    /// An event was refused.
-    Refused,
 }
 
 /// One line of the audit log.

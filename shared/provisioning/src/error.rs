@@ -23,16 +23,12 @@ pub enum ProvisionError {
     )]
     NotInProgress(String),
     /// A name belongs to somebody else.
-    #[error(
-        "{subject} belongs to {owner}: nothing of it was touched; choose another Cluster or Namespace{remedy}"
-    )]
+    #[error("{subject} belongs to {owner}: nothing of it was touched; choose another Cluster or Namespace")]
     Foreign {
         /// The name.
         subject: String,
         /// The owner, or what is known of it.
         owner: String,
-        /// What else would help, starting with a separator.
-        remedy: &'static str,
     },
     /// A published document does not check out, so nothing is built on it.
     #[error("{subject} cannot be built on, {error}; nothing was changed")]

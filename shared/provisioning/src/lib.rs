@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod authority;
+mod drafting;
 mod environment;
 mod error;
 mod intent;
@@ -14,8 +15,10 @@ pub mod names;
 mod observing;
 mod operation;
 mod outcome;
+mod overtaking;
 pub mod ownership;
 mod parallel;
+mod planning;
 pub mod ports;
 pub mod properties;
 mod publishing;
@@ -25,6 +28,7 @@ mod retiring;
 pub mod roster;
 pub mod sealing;
 pub mod signed;
+mod storing;
 
 pub use error::ProvisionError;
 pub use operation::{Operation, OperationKind};

@@ -39,6 +39,9 @@ const LOUD: &[(&str, &str)] = &[
     ("DEBUG", "*"),
     ("KEYBOOT_LOG", "trace"),
     ("LOG_LEVEL", "trace"),
+    // The AWS SDK's own switches for bodies, which count at its finest level.
+    ("LOG_SENSITIVE_BODIES", "true"),
+    ("LOG_SIGNABLE_BODY", "true"),
     ("RUST_BACKTRACE", "full"),
     ("RUST_LIB_BACKTRACE", "full"),
     ("RUST_LOG", "trace"),

@@ -53,14 +53,16 @@ impl Search {
         self.scan(bytes, &mut found);
         // What was escaped twice, such as a JSON text within a JSON text, is unescaped twice, and
         // what was escaped for a URL before or after that, too.
-        let plain = without_percent(bytes);
-        for text in [without_percent(&plain), plain, bytes.to_vec()] {
-            let mut text = text;
-            for _ in 0..3 {
-                self.scan(&without_space(&text), &mut found);
-                self.scan(&without_space(&without_percent(&text)), &mut found);
-                text = without_escapes(&text);
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![(bytes.to_vec(), 0)];
+        while let Some((text, depth)) = waiting.pop() {
+            self.scan(&without_space(&text), &mut found);
+            if depth < 4 {
+                let next = [without_escapes(&text), without_percent(&text)];
+                waiting.extend(next.into_iter().filter(|t| *t != text).map(|t| (t, depth + 1)));
             }
+            waiting.retain(|(text, _)| !seen.contains(text));
+            seen.insert(text);
         }
         found
     }

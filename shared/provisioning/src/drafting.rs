@@ -1,0 +1,344 @@
+//! Every document of a cluster as it should be, and publishing those that differ.
+//!
+//! Records first, then environments and pages, the roster index last of all: a reader never meets
+//! a public half whose private half is not stored, nor half a roster.
+
+use std::collections::BTreeMap;
+
+use crate::audit::Action;
+use crate::authority::Permit;
+use crate::environment::NodeEnvironment;
+use crate::error::ProvisionError;
+use crate::names::{NodeIndex, ParameterName, Purpose, Slot};
+use crate::observing::Observed;
+use crate::operation::{Operation, OperationKind};
+use crate::outcome::{NodeOutcome, Outcome};
+use crate::overtaking::refuse_what_was_overtaken;
+use crate::parallel::{both, each};
+use crate::planning::{Item, Plan, incomplete, public_key};
+use crate::ports::{MakeError, PortError, World};
+use crate::properties::ClusterSpec;
+use crate::publishing::{note, publish, refused, sign};
+use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
+use crate::roster::{self, RosterEntry, RosterIndex};
+
+/// Every document as it should be, beside what has to be written.
+pub(crate) struct Drafts {
+    pub(crate) items: BTreeMap<Slot, Item>,
+    pub(crate) records: Vec<Draft<NodeRecord>>,
+    pub(crate) environments: Vec<Draft<String>>,
+    pub(crate) pages: Vec<String>,
+    pub(crate) index: Draft<RosterIndex>,
+}
+
+/// A document as it should be, and whether it has to be written.
+pub(crate) struct Draft<D> {
+    pub(crate) name: ParameterName,
+    pub(crate) document: D,
+    pub(crate) differs: bool,
+}
+
+impl Drafts {
+    pub(crate) fn of(
+        world: &impl World,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        observed: &Observed,
+        plan: &Plan,
+    ) -> Result<Self, ProvisionError> {
+        let items = plan.kept.clone();
+        let is_new_life = is_new_life(operation, observed);
+        let (mut records, mut environments) = (Vec::new(), Vec::new());
+        for &index in &spec.nodes {
+            let previous = observed.record(index);
+            let record = draft_record(spec, index, &items, previous)?;
+            // A node that the roster does not list yet, or no longer lists, may have documents
+            // that are about to vanish, and so may one with secrets that were about to, and a
+            // cluster that was deleted: they are written anew.
+            let unlisted = is_new_life || plan.revived.contains(&index) || !observed.lists(index);
+            records.push(Draft {
+                name: spec.cluster.record_parameter(index),
+                differs: unlisted || previous != Some(&record),
+                document: record,
+            });
+            let text = draft_environment(world, spec, index, &items)?;
+            environments.push(Draft {
+                name: spec.cluster.environment_parameter(index),
+                differs: unlisted || observed.environments.get(&index) != Some(&text),
+                document: text,
+            });
+        }
+        let entries: Vec<RosterEntry> = records.iter().map(|draft| (&draft.document).into()).collect();
+        let name = spec.cluster.roster_index_parameter();
+        let pages = roster::pages(&entries).map_err(|error| refused(&name, error))?;
+        let mut index = RosterIndex {
+            cluster: spec.cluster.clone(),
+            generation: operation.generation.clone(),
+            node_count: entries.len(),
+            owner: operation.owner.id.to_string(),
+            pages: pages.len(),
+            regenerate: None,
+            schema: roster::SCHEMA,
+            serial: 1,
+            sha256: roster::digest(&pages),
+        };
+        let mut differs = true;
+        if let Some(previous) = observed.index() {
+            // Whatever was made, restored or taken over is listed by a new index, even where it
+            // shows no other page: what no index listed counts as never used.
+            // Broken pages are written anew from the records, which carry their own proof.
+            let is_whole = observed.broken.is_none();
+            differs = previous.sha256 != index.sha256 || is_new_life || plan.noted || !is_whole;
+            index.serial =
+                if differs { observed.next_serial(&operation.generation) } else { previous.serial };
+            index.regenerate.clone_from(&previous.regenerate);
+            if !differs {
+                index.generation = previous.generation.clone();
+            }
+        }
+        Ok(Self { items, records, environments, pages, index: Draft { name, document: index, differs } })
+    }
+
+    pub(crate) fn page_names(&self, operation: &Operation) -> Vec<ParameterName> {
+        let (cluster, serial) = (operation.owner.id.cluster(), self.index.document.serial);
+        (0..self.pages.len()).map(|page| cluster.roster_page_parameter(serial, page)).collect()
+    }
+
+    pub(crate) fn differ(&self) -> bool {
+        self.index.differs
+            || self.records.iter().any(|draft| draft.differs)
+            || self.environments.iter().any(|draft| draft.differs)
+    }
+
+    /// Publishes what differs: records and environments, then the roster's pages, then its index.
+    pub(crate) async fn publish(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        observed: &Observed,
+        noted: bool,
+    ) -> Result<(), ProvisionError> {
+        let records = each(self.records.iter().filter(|draft| draft.differs), async |draft| {
+            let text = sign(world, permit, &draft.name, &draft.document).await?;
+            publish(world, permit, operation, &draft.name, &text).await
+        });
+        let environments = each(self.environments.iter().filter(|draft| draft.differs), async |draft| {
+            publish(world, permit, operation, &draft.name, &draft.document).await
+        });
+        both(records, environments).await?;
+        if !self.index.differs {
+            return Ok(());
+        }
+        refuse_what_was_overtaken(world, operation, observed, noted).await?;
+        let pages = each(self.page_names(operation).into_iter().zip(&self.pages), async |(name, text)| {
+            if observed.index().is_some() || observed.unlisted_pages.contains(&name) {
+                return publish(world, permit, operation, &name, text).await;
+            }
+            publish_first(world, permit, operation, &name, text).await
+        });
+        let index = sign(world, permit, &self.index.name, &self.index.document);
+        let (_, text) = both(pages, index).await?;
+        self.commit(world, permit, operation, observed, &text).await
+    }
+
+    /// Writes the index: from here on the operation counts. The first index of a cluster must not
+    /// meet another one, so two stacks that ask for one cluster at once cannot both win.
+    async fn commit(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        observed: &Observed,
+        text: &str,
+    ) -> Result<(), ProvisionError> {
+        let name = &self.index.name;
+        if observed.index().is_some() {
+            world.republish(permit, name, text, None).await?;
+        } else {
+            let tags = operation.owner.document_tags();
+            match world.publish_new(permit, name, text, &tags).await {
+                Err(PortError::Exists { .. }) => self.agree(world, operation, observed).await?,
+                other => other?,
+            }
+        }
+        note(world, operation, Action::Committed, name.as_str());
+        Ok(())
+    }
+
+    /// An index came up meanwhile: fine if a duplicate of this very operation wrote the same.
+    async fn agree(
+        &self,
+        world: &impl World,
+        operation: &Operation,
+        observed: &Observed,
+    ) -> Result<(), ProvisionError> {
+        let name = &self.index.name;
+        let stored = world.read_documents(std::slice::from_ref(name)).await?.into_iter().flatten().next();
+        let stored = stored.ok_or_else(|| {
+            incomplete(name.as_str(), "came and went while it was being written: try again")
+        })?;
+        let other = RosterIndex::verify(&stored, &observed.keys, operation.owner.id.cluster())
+            .map_err(|error| refused(name, error))?;
+        if other == self.index.document {
+            return Ok(());
+        }
+        Err(ProvisionError::Foreign { subject: format!("cluster {}", other.cluster), owner: other.owner })
+    }
+
+    pub(crate) fn outcome(
+        &self,
+        world: &impl World,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        plan: Plan,
+    ) -> Outcome {
+        let cluster = operation.owner.id.cluster();
+        let arn =
+            |index, purpose: Purpose| self.items.get(&Slot { index, purpose }).map(|item| item.arn.clone());
+        let nodes = self.records.iter().map(|draft| {
+            let index = draft.document.index;
+            let mut attributes = vec![
+                ("PublicKey".to_owned(), draft.document.public_key.to_spki_base64()),
+                ("RecordArn".to_owned(), world.document_arn(&cluster.record_parameter(index))),
+                ("EnvArn".to_owned(), world.document_arn(&cluster.environment_parameter(index))),
+            ];
+            let mut secret = |name: String, purpose| {
+                attributes.extend(arn(index, purpose).map(|arn| (name, arn)));
+            };
+            secret("P2pKeyArn".to_owned(), Purpose::P2pKey);
+            secret("ShareSecretArn".to_owned(), Purpose::SharePassword);
+            secret("ManagementKeyArn".to_owned(), Purpose::ManagementKey);
+            for (position, application) in spec.applications.iter().enumerate() {
+                secret(format!("ApiKeyArn{position}"), Purpose::ApiKey(application.clone()));
+            }
+            NodeOutcome { index, attributes }
+        });
+        Outcome {
+            nodes: nodes.collect(),
+            roster_arn: world.document_arn(&self.index.name),
+            roster_sha256: self.index.document.sha256.clone(),
+            told: plan.told,
+        }
+    }
+}
+
+/// Whether the cluster stands there from before and comes back: by a Create, or by a replacement
+/// that leads back to it.
+fn is_new_life(operation: &Operation, observed: &Observed) -> bool {
+    let comes_anew =
+        operation.kind == OperationKind::Create || operation.delivered_id != operation.owner.id.as_str();
+    comes_anew && observed.index().is_some_and(|index| index.generation != operation.generation)
+}
+
+/// Writes a page of a cluster's first roster. Another stack that wants the same cluster writes its
+/// own under the same name: whoever comes second gives way.
+async fn publish_first(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    name: &ParameterName,
+    text: &str,
+) -> Result<(), ProvisionError> {
+    match world.publish_new(permit, name, text, &operation.owner.document_tags()).await {
+        Err(PortError::Exists { .. }) => {
+            let stored = world.read_documents(std::slice::from_ref(name)).await?;
+            if stored.first().and_then(Option::as_deref) != Some(text) {
+                return Err(ProvisionError::Foreign {
+                    subject: format!("parameter {name}"),
+                    owner: "another stack that asks for this cluster".into(),
+                });
+            }
+        }
+        other => other?,
+    }
+    note(world, operation, Action::Published, name.as_str());
+    Ok(())
+}
+
+/// The record of one node: what the previous one said, plus what is new, less what is gone.
+fn draft_record(
+    spec: &ClusterSpec,
+    index: NodeIndex,
+    items: &BTreeMap<Slot, Item>,
+    previous: Option<&NodeRecord>,
+) -> Result<NodeRecord, ProvisionError> {
+    let item = |purpose: Purpose| {
+        let name = spec.cluster.secret_name(index, &purpose);
+        let slot = Slot { index, purpose };
+        let item = items.get(&slot).ok_or_else(|| incomplete(name.as_str(), "was not made"));
+        item.map(|item| (slot, item))
+    };
+    let accepted = |purpose: Purpose, before: Option<&Vec<AcceptedKey>>| -> Result<_, ProvisionError> {
+        let (_, item) = item(purpose)?;
+        // What the record says of a secret that is gone for good does not hold for a new one.
+        let knows_it = |keys: &&Vec<AcceptedKey>| {
+            keys.iter().any(|key| key.version_id.as_ref() == Some(&item.version_id))
+        };
+        if let Some(keys) = before.filter(knows_it) {
+            return Ok(keys.clone());
+        }
+        let hash = item
+            .public
+            .as_deref()
+            .and_then(|hash| hash.parse().ok())
+            .ok_or_else(|| incomplete(&item.arn, "has no tag with its hash: restore its tags"))?;
+        let version_id = Some(item.version_id.clone());
+        Ok(vec![AcceptedKey { hash, state: KeyState::Current, until: None, version_id }])
+    };
+    let (slot, p2p) = item(Purpose::P2pKey)?;
+    let public_key = public_key(&slot, p2p, &p2p.arn)?;
+    let mut api_keys = BTreeMap::new();
+    for application in &spec.applications {
+        let before = previous.and_then(|record| record.api_keys.get(application));
+        api_keys.insert(application.clone(), accepted(Purpose::ApiKey(application.clone()), before)?);
+    }
+    let management_keys = if spec.management_key {
+        accepted(Purpose::ManagementKey, previous.map(|record| &record.management_keys))?
+    } else {
+        Vec::new()
+    };
+    let share_version_id =
+        if spec.share_password { Some(item(Purpose::SharePassword)?.1.version_id.clone()) } else { None };
+    let known = previous.filter(|record| record.version_id == p2p.version_id);
+    let record = NodeRecord {
+        api_keys,
+        cluster: spec.cluster.clone(),
+        curve: public_key.curve(),
+        fingerprint: public_key.fingerprint(),
+        generation: known.map_or_else(|| p2p.generation.clone(), |record| record.generation.clone()),
+        index,
+        management_keys,
+        pending: known.and_then(|record| record.pending.clone()),
+        public_key,
+        schema: record::SCHEMA,
+        serial: 1,
+        share_version_id,
+        version: match (known, previous) {
+            (Some(known), _) => known.version,
+            (None, Some(other)) => other.version + 1,
+            (None, None) => 1,
+        },
+        version_id: p2p.version_id.clone(),
+    };
+    Ok(record.following(previous))
+}
+
+fn draft_environment(
+    world: &impl World,
+    spec: &ClusterSpec,
+    index: NodeIndex,
+    items: &BTreeMap<Slot, Item>,
+) -> Result<String, ProvisionError> {
+    let arn = |purpose| items.get(&Slot { index, purpose }).map(|item| item.arn.as_str());
+    let environment = NodeEnvironment {
+        cluster: &spec.cluster,
+        index,
+        node: spec.node_domain.as_ref().map(|domain| format!("node-{index}.{domain}")),
+        p2p_key_arn: arn(Purpose::P2pKey).unwrap_or_default(),
+        peer_record_arns: &spec.peer_record_arns,
+        record_arn: world.document_arn(&spec.cluster.record_parameter(index)),
+        share_secret_arn: arn(Purpose::SharePassword),
+    };
+    Ok(environment.to_text().map_err(MakeError::from)?)
+}

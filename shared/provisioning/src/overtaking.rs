@@ -1,0 +1,49 @@
+//! Whether another operation has followed while one was still at work.
+//!
+//! CloudFormation begins a rollback without waiting for what it cancelled, and SSM has no
+//! compare-and-set. So an operation looks whether the note still names it before it publishes,
+//! before the mark and before anything goes. Between the last look and the mark remains a moment;
+//! what then is written twice, the next operation repairs.
+
+use crate::error::ProvisionError;
+use crate::intent::Intent;
+use crate::observing::Observed;
+use crate::operation::Operation;
+use crate::ports::{PortError, World};
+use crate::roster::RosterIndex;
+use crate::signed;
+
+/// Asks just before publishing, just before the mark and just after it. What took no note has made
+/// nothing, and what wrote no mark has none to lose: then `asks` is false.
+pub(crate) async fn refuse_what_was_overtaken(
+    world: &impl World,
+    operation: &Operation,
+    observed: &Observed,
+    asks: bool,
+) -> Result<(), ProvisionError> {
+    if asks && was_overtaken(world, operation, observed).await? {
+        return Err(ProvisionError::NotInProgress("that another operation has followed it".into()));
+    }
+    Ok(())
+}
+
+/// Whether another operation has followed this one while it was still at work: CloudFormation
+/// begins a rollback without waiting for what it cancelled. The follower has put its own name on
+/// the note, or withdrawn it. A duplicate that came to its end first has done so too, and is none.
+pub(crate) async fn was_overtaken(
+    world: &impl World,
+    operation: &Operation,
+    observed: &Observed,
+) -> Result<bool, PortError> {
+    let owner = &operation.owner.id;
+    let names = [owner.cluster().intent_parameter(owner.digest()), owner.cluster().roster_index_parameter()];
+    let documents = world.read_documents(&names).await?;
+    let [intent, index] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
+    let noted = intent
+        .and_then(|text| signed::verify::<Intent>(text, &observed.keys).ok())
+        .is_some_and(|intent| intent.generations.first() == Some(&operation.generation));
+    let done = index
+        .and_then(|text| RosterIndex::verify(text, &observed.keys, owner.cluster()).ok())
+        .is_some_and(|index| index.generation == operation.generation);
+    Ok(!noted && !done)
+}
