@@ -68,13 +68,13 @@ pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
     if !status.success() {
         bail!("cargo could not build {name}");
     }
-    let built = crate::home().with_file_name("debug").join(name);
+    let product = crate::home().with_file_name("debug").join(name);
     let folder = build.folder().join(name);
     std::fs::create_dir_all(&folder)?;
     let program = folder.join("bootstrap");
     // Beside, then renamed: a program that runs cannot be written.
     let fresh = folder.join("bootstrap.fresh");
-    std::fs::copy(&built, &fresh).with_context(|| format!("copying {}", built.display()))?;
+    std::fs::copy(&product, &fresh).with_context(|| format!("copying {}", product.display()))?;
     // Without symbols the archive is a fraction; it works as well with them.
     let _ = Command::new("strip").arg(&fresh).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if std::fs::read(&fresh)? == std::fs::read(&program).unwrap_or_default() {
@@ -91,7 +91,6 @@ pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
 /// A program that `cargo run` started inherits variables about its own package; some build scripts
 /// look at them, and would build their crates anew each time the caller changes.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "cargo's own variables are looked at to remove them")]
 pub fn cargo() -> Command {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(crate::repository());

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::python::Venv;
 
 /// How long MiniStack may take to answer for the first time.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// How long it may take to end in an orderly way.
 const STOP: Duration = Duration::from_secs(10);
 

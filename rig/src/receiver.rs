@@ -133,7 +133,9 @@ async fn accept(
     while let Ok((stream, _)) = listener.accept().await {
         let (sender, reactions) = (sender.clone(), Arc::clone(&reactions));
         let service = service_fn(move |request| keep(request, sender.clone(), Arc::clone(&reactions)));
-        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+        );
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-pub use aws_sdk_cloudformation::types::StackEvent;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack};
+pub use aws_sdk_cloudformation::types::{ResourceStatus, StackEvent};
 use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest as _, Sha256};
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use provisioning::properties::PROPERTIES;
 
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn readme() -> String {
     std::fs::read_to_string(rig::repository().join("README.md")).unwrap()
 }
 
 /// The part of a text between two headings.
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     text.split(from).nth(1).and_then(|rest| rest.split(to).next()).unwrap()
 }
@@ -16,7 +18,9 @@ fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
 #[test]
 fn the_reference_lists_every_property_with_its_default_and_no_other() {
     let readme = readme();
-    let rows = between(&readme, "### Properties", "### Return values").lines().filter(|line| line.starts_with("| `"));
+    let rows = between(&readme, "### Properties", "### Return values")
+        .lines()
+        .filter(|line| line.starts_with("| `"));
     let documented: BTreeMap<_, _> = rows
         .map(|row| {
             let cells: Vec<_> = row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();

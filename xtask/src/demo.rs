@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: the main job, seen from outside.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -12,7 +14,7 @@ use rig::cluster::{self, Published};
 use rig::functions::{self, Build};
 use rig::ministack::MiniStack;
 use rig::python::Venv;
-use rig::stack::{Deployed, Deployment, StackEvent};
+use rig::stack::{Deployed, Deployment, ResourceStatus, StackEvent};
 
 use crate::terminal::{headline, say, step};
 
@@ -81,8 +83,9 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
         [("Nodes", indexes(options.nodes).as_str()), ("P2pCurve", &curve)],
     )
     .await?;
+    let mut shown = ShownEvents::default();
     let id = stack.begin_create().await?;
-    let created = finished(stack.wait(&id, print_event).await?, "CREATE_COMPLETE")?;
+    let created = finished(stack.wait(&id, |event| shown.show(event)).await?, "CREATE_COMPLETE")?;
     let signer = created.output("RecordKeyArn")?.to_owned();
 
     headline("The roster, every signature checked");
@@ -92,15 +95,7 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     headline("An update adds a node");
     let stack = stack.with("Nodes", &indexes(options.nodes + 1));
     stack.begin_update().await?;
-    let mut known: std::collections::BTreeSet<_> =
-        created.events.iter().map(|event| event.event_id.clone()).collect();
-    let updated = stack
-        .wait(&id, |event| {
-            if known.insert(event.event_id.clone()) {
-                print_event(event)
-            }
-        })
-        .await?;
+    let updated = stack.wait(&id, |event| shown.show(event)).await?;
     let updated = finished(updated, "UPDATE_COMPLETE")?;
     let after = cluster::read(&cloud, &cluster, &signer).await?;
     compare(&before, &after)?;
@@ -114,15 +109,7 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
 
     headline("CloudFormation deletes the stack");
     stack.begin_delete().await?;
-    let mut known: std::collections::BTreeSet<_> =
-        updated.events.iter().map(|event| event.event_id.clone()).collect();
-    let deleted = stack
-        .wait(&id, |event| {
-            if known.insert(event.event_id.clone()) {
-                print_event(event)
-            }
-        })
-        .await?;
+    let deleted = stack.wait(&id, |event| shown.show(event)).await?;
     finished(deleted, "DELETE_COMPLETE")?;
     show_what_is_left(&cloud).await
 }
@@ -138,8 +125,20 @@ fn finished(deployed: Deployed, wanted: &str) -> anyhow::Result<Deployed> {
     bail!("the stack is {}, not {wanted}: {}", deployed.status, deployed.reasons().join("; "))
 }
 
+/// The stack's events that were printed: each is, once.
+#[derive(Default)]
+struct ShownEvents(BTreeSet<Option<String>>);
+
+impl ShownEvents {
+    fn show(&mut self, event: &StackEvent) {
+        if self.0.insert(event.event_id.clone()) {
+            print_event(event);
+        }
+    }
+}
+
 fn print_event(event: &StackEvent) {
-    let status = event.resource_status().map(|status| status.as_str()).unwrap_or_default();
+    let status = event.resource_status().map_or("", ResourceStatus::as_str);
     let painted = match status {
         status if status.ends_with("_COMPLETE") => style(status).green(),
         status if status.ends_with("_FAILED") => style(status).red(),

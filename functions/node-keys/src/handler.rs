@@ -41,7 +41,7 @@ impl Provider for NodeKeys {
         };
         let operation = operation(request, OperationKind::Delete, id);
         let spec = LenientSpec::read(request.properties.as_map());
-        let told = provisioning::remove(&self.world, &self.pinned, &operation, &spec).await;
+        let told = self.remove(&operation, &spec).await;
         Ok(with_reason(Success::default(), &told.map_err(failure)?))
     }
 }
@@ -54,14 +54,18 @@ impl NodeKeys {
             .ok_or_else(|| Failure::new("the physical id is not one that this function gave"))?;
         let before = request.old_properties.as_ref().map(|old| LenientSpec::read(old.as_map()));
         let operation = operation(request, kind, id);
-        let outcome = provisioning::reconcile(&self.world, &self.pinned, &operation, &spec, before.as_ref())
-            .await
-            .map_err(failure)?;
+        // On the heap: the future holds every step of an operation.
+        let work = provisioning::reconcile(&self.world, &self.pinned, &operation, &spec, before.as_ref());
+        let outcome = Box::pin(work).await.map_err(failure)?;
         let mut success = Success::default();
         for (name, value) in outcome.attributes(data_budget(request)) {
             success = success.with(name, value);
         }
         Ok(with_reason(success, &outcome.told))
+    }
+
+    async fn remove(&self, operation: &Operation, spec: &LenientSpec) -> Result<Vec<String>, ProvisionError> {
+        Box::pin(provisioning::remove(&self.world, &self.pinned, operation, spec)).await
     }
 
     /// CloudFormation never sends a Delete for the new id of a replacement that failed, so what it
@@ -70,7 +74,7 @@ impl NodeKeys {
         let Some(id) = owner_id(request, request.derived_id.as_str()) else { return };
         let operation = operation(request, OperationKind::Update, id);
         let spec = LenientSpec::read(request.properties.as_map());
-        let _ = provisioning::remove(&self.world, &self.pinned, &operation, &spec).await;
+        let _ = self.remove(&operation, &spec).await;
     }
 }
 

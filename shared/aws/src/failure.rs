@@ -2,6 +2,7 @@
 //!
 //! Only error codes are taken over: a service's message may repeat what was sent.
 
+use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use provisioning::ports::PortError;
@@ -14,7 +15,7 @@ pub(crate) fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option
 /// Translates a failure of `call` on `object`.
 pub(crate) fn failure<E: ProvideErrorMetadata>(call: &str, object: &str, error: &SdkError<E>) -> PortError {
     let what = format!("{call} {object}");
-    let status = error.raw_response().map(|response| response.status());
+    let status = error.raw_response().map(HttpResponse::status);
     match (code(error), status) {
         (Some(code), _) if code.contains("AccessDenied") || code == "UnauthorizedOperation" => {
             PortError::Denied { what, code: printable(code) }

@@ -2,12 +2,11 @@
 //! and changes nothing by it.
 
 use anyhow::Result;
-use key_material::ApiKeyHash;
 use provisioning::ownership::OWNER_TAG;
 use rig::stack::Deployed;
 use serde_json::{Value, json};
 
-use crate::delivery::{ByHand, properties};
+use crate::delivery::{ByHand, physical_id, properties};
 use crate::snapshot::Snapshot;
 use crate::support::{Aws, KMS_STACK, Role};
 
@@ -24,7 +23,13 @@ use Wanted::{NothingToDo, Refused};
 const NOT_PINNED: &str = "is not among the stacks pinned";
 const NOT_IN_PROGRESS: &str = "does not show this operation in progress";
 
-fn event(request: &str, stack_id: &str, logical_id: &str, physical_id: Option<&str>, properties: &Value) -> Value {
+fn event(
+    request: &str,
+    stack_id: &str,
+    logical_id: &str,
+    physical_id: Option<&str>,
+    properties: &Value,
+) -> Value {
     let mut event = json!({
         "RequestType": request,
         "RequestId": "6f1cbe6f-0000-4000-8000-000000000000",
@@ -42,13 +47,6 @@ fn event(request: &str, stack_id: &str, logical_id: &str, physical_id: Option<&s
     event
 }
 
-/// The id that a stack's resource `Keys` has for a cluster.
-fn physical_id(stack_id: &str, cluster: &str) -> String {
-    let digest = ApiKeyHash::of(&format!("{stack_id}\0Keys"));
-    let hex: String = digest.as_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("keyboot/keyboot/{cluster}/{hex}")
-}
-
 /// Every forgery, with what it is to be answered.
 fn forgeries(kms: &Deployed, id: &str) -> Result<Vec<(&'static str, Wanted, Value)>> {
     let as_it_is = properties(kms, "tsm", &["0", "1", "2"])?;
@@ -56,35 +54,94 @@ fn forgeries(kms: &Deployed, id: &str) -> Result<Vec<(&'static str, Wanted, Valu
     let shrunk = properties(kms, "tsm", &["0"])?;
     let fresh = properties(kms, "fresh", &["0"])?;
     let own = kms.id.as_str();
-    let other = "arn:aws:cloudformation:us-east-1:000000000000:stack/another/6f1cbe6f-0000-4000-8000-000000000001";
-    let elsewhere = "arn:aws:cloudformation:eu-west-1:111122223333:stack/kms/6f1cbe6f-0000-4000-8000-000000000001";
+    let other =
+        "arn:aws:cloudformation:us-east-1:000000000000:stack/another/6f1cbe6f-0000-4000-8000-000000000001";
+    let elsewhere =
+        "arn:aws:cloudformation:eu-west-1:111122223333:stack/kms/6f1cbe6f-0000-4000-8000-000000000001";
     let derived = physical_id(other, "tsm");
-    let (foreign, of_fresh) = ("keyboot/keyboot/tsm/0123456789abcdef", "keyboot/keyboot/fresh/0123456789abcdef");
+    let (foreign, of_fresh) =
+        ("keyboot/keyboot/tsm/0123456789abcdef", "keyboot/keyboot/fresh/0123456789abcdef");
     Ok(vec![
-        ("a Create of a stack that is not pinned", Refused(NOT_PINNED), event("Create", other, "Keys", None, &fresh)),
-        ("the same for the cluster in service", Refused(NOT_PINNED), event("Create", other, "Keys", None, &as_it_is)),
-        ("an Update of a stack that is not pinned", Refused(NOT_PINNED), event("Update", other, "Keys", Some(&derived), &grown)),
-        ("the same with an id of nobody", Refused("physical id"), event("Update", other, "Keys", Some(foreign), &grown)),
-        ("a Delete of a stack that is not pinned", NothingToDo, event("Delete", other, "Keys", Some(id), &as_it_is)),
+        (
+            "a Create of a stack that is not pinned",
+            Refused(NOT_PINNED),
+            event("Create", other, "Keys", None, &fresh),
+        ),
+        (
+            "the same for the cluster in service",
+            Refused(NOT_PINNED),
+            event("Create", other, "Keys", None, &as_it_is),
+        ),
+        (
+            "an Update of a stack that is not pinned",
+            Refused(NOT_PINNED),
+            event("Update", other, "Keys", Some(&derived), &grown),
+        ),
+        (
+            "the same with an id of nobody",
+            Refused("physical id"),
+            event("Update", other, "Keys", Some(foreign), &grown),
+        ),
+        (
+            "a Delete of a stack that is not pinned",
+            NothingToDo,
+            event("Delete", other, "Keys", Some(id), &as_it_is),
+        ),
         ("the same with its own id", NothingToDo, event("Delete", other, "Keys", Some(&derived), &as_it_is)),
-        ("a Create of another account's stack", Refused(NOT_PINNED), event("Create", elsewhere, "Keys", None, &fresh)),
+        (
+            "a Create of another account's stack",
+            Refused(NOT_PINNED),
+            event("Create", elsewhere, "Keys", None, &fresh),
+        ),
         ("a Create that is over", Refused(NOT_IN_PROGRESS), event("Create", own, "Keys", None, &as_it_is)),
         ("a Create of another cluster", Refused(NOT_IN_PROGRESS), event("Create", own, "Keys", None, &fresh)),
-        ("a Create of a resource that the stack has not", Refused(NOT_IN_PROGRESS), event("Create", own, "More", None, &fresh)),
-        ("a Create in the name of another resource", Refused(NOT_IN_PROGRESS), event("Create", own, "SecretsKey", None, &fresh)),
-        ("an Update that adds a node", Refused(NOT_IN_PROGRESS), event("Update", own, "Keys", Some(id), &grown)),
-        ("an Update that removes nodes", Refused(NOT_IN_PROGRESS), event("Update", own, "Keys", Some(id), &shrunk)),
+        (
+            "a Create of a resource that the stack has not",
+            Refused(NOT_IN_PROGRESS),
+            event("Create", own, "More", None, &fresh),
+        ),
+        (
+            "a Create in the name of another resource",
+            Refused(NOT_IN_PROGRESS),
+            event("Create", own, "SecretsKey", None, &fresh),
+        ),
+        (
+            "an Update that adds a node",
+            Refused(NOT_IN_PROGRESS),
+            event("Update", own, "Keys", Some(id), &grown),
+        ),
+        (
+            "an Update that removes nodes",
+            Refused(NOT_IN_PROGRESS),
+            event("Update", own, "Keys", Some(id), &shrunk),
+        ),
         ("an Update that replaces", Refused(NOT_IN_PROGRESS), event("Update", own, "Keys", Some(id), &fresh)),
-        ("an Update of an id that is not ours", Refused(NOT_IN_PROGRESS), event("Update", own, "Keys", Some("made-up"), &grown)),
-        ("a Delete of the cluster in service", Refused(NOT_IN_PROGRESS), event("Delete", own, "Keys", Some(id), &as_it_is)),
+        (
+            "an Update of an id that is not ours",
+            Refused(NOT_IN_PROGRESS),
+            event("Update", own, "Keys", Some("made-up"), &grown),
+        ),
+        (
+            "a Delete of the cluster in service",
+            Refused(NOT_IN_PROGRESS),
+            event("Delete", own, "Keys", Some(id), &as_it_is),
+        ),
         ("a Delete that asks for no recovery", Refused(NOT_IN_PROGRESS), {
             let mut forged = event("Delete", own, "Keys", Some(id), &as_it_is);
             forged["ResourceProperties"]["ShareSecretOnDelete"] = json!("Schedule");
             forged["ResourceProperties"]["RecoveryWindowDays"] = json!("7");
             forged
         }),
-        ("a Delete of a resource that the stack has not", NothingToDo, event("Delete", own, "More", Some(id), &as_it_is)),
-        ("a Delete of a cluster that is not there", NothingToDo, event("Delete", own, "Keys", Some(of_fresh), &fresh)),
+        (
+            "a Delete of a resource that the stack has not",
+            NothingToDo,
+            event("Delete", own, "More", Some(id), &as_it_is),
+        ),
+        (
+            "a Delete of a cluster that is not there",
+            NothingToDo,
+            event("Delete", own, "Keys", Some(of_fresh), &fresh),
+        ),
     ])
 }
 
@@ -109,7 +166,10 @@ async fn an_event_without_cloudformations_word_changes_nothing() -> Result<()> {
             }
             NothingToDo => assert_eq!(answer["Status"], "SUCCESS", "{what}: {answer}"),
         }
-        assert!(answer.get("Data").is_none_or(|data| data.as_object().is_some_and(|data| data.is_empty())), "{what}: {answer}");
+        assert!(
+            answer.get("Data").is_none_or(|data| data.as_object().is_some_and(serde_json::Map::is_empty)),
+            "{what}: {answer}"
+        );
         if let Some(delivered) = forged.get("PhysicalResourceId") {
             assert_eq!(&answer["PhysicalResourceId"], delivered, "{what}");
         }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use key_material::ApiKeyHash;
 use rig::receiver::{Receiver, put};
 use rig::stack::{Deployed, Deployment};
 use serde_json::{Map, Value, json};
@@ -124,7 +125,8 @@ impl<'a> ByHand<'a> {
     /// Invokes node-keys with an event, whatever it is, and waits for the end of it.
     pub(crate) async fn invoke(&self, event: &str) -> Result<()> {
         let call = self.aws.root.lambda().invoke().function_name(&self.function);
-        let ended = call.payload(event.as_bytes().to_vec().into()).send().await.context("invoking node-keys")?;
+        let ended =
+            call.payload(event.as_bytes().to_vec().into()).send().await.context("invoking node-keys")?;
         let payload = ended.payload.unwrap_or_default();
         let told = String::from_utf8_lossy(payload.as_ref()).into_owned();
         ensure!(ended.function_error.is_none(), "node-keys failed: {told}");
@@ -157,4 +159,10 @@ impl<'a> ByHand<'a> {
 pub(crate) fn properties(kms_stack: &Deployed, cluster: &str, nodes: &[&str]) -> Result<Value> {
     let key = kms_stack.output("KmsKeyArn")?;
     Ok(json!({"Namespace": "keyboot", "Cluster": cluster, "Nodes": nodes, "KmsKeyArn": key}))
+}
+
+/// The id that a stack's resource `Keys` has for a cluster.
+pub(crate) fn physical_id(stack_id: &str, cluster: &str) -> String {
+    let digest = ApiKeyHash::of(&format!("{stack_id}\0Keys"));
+    format!("keyboot/keyboot/{cluster}/{}", hex::encode(&digest.as_bytes()[..8]))
 }

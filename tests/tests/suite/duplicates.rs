@@ -15,8 +15,7 @@ const NODES: &[&str] = &["0", "1"];
 /// A KMS Stack that serves a second stack, whose Create is in progress as long as the test likes.
 async fn create_in_progress(aws: &Aws) -> Result<(ByHand<'_>, RelayedStack, Value)> {
     let (kms, stack) = aws.deploy([]).await?;
-    let (client, event) =
-        RelayedStack::begin(aws, "client", &properties(&stack, CLUSTER, NODES)?).await?;
+    let (client, event) = RelayedStack::begin(aws, "client", &properties(&stack, CLUSTER, NODES)?).await?;
     let stack = kms.with("ClientStackIds", &client.id).update().await?;
     Ok((ByHand::of(aws, &stack).await?, client, event))
 }
@@ -72,7 +71,8 @@ fn one_version_of_each(stored: &Snapshot) {
     let prefix = format!("keyboot/{CLUSTER}/");
     let secrets: Vec<_> = stored.secrets.iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
     assert_eq!(secrets.len(), 4 * NODES.len());
-    let generations: BTreeSet<_> = secrets.iter().map(|(_, secret)| &secret.tags["keyboot:generation"]).collect();
+    let generations: BTreeSet<_> =
+        secrets.iter().map(|(_, secret)| &secret.tags["keyboot:generation"]).collect();
     assert_eq!(generations.len(), 1, "more than one operation made them");
     for (name, secret) in secrets {
         assert_eq!(secret.versions.len(), 1, "{name}");

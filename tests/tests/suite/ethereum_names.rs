@@ -38,8 +38,7 @@ async fn nodes_have_the_names_that_their_private_keys_give_them() -> Result<()> 
     let script = rig::repository().join("tests/tests/suite/ethereum_names.py");
     let script = script.to_str().context("a path that is no text")?;
     let input = serde_json::to_vec(&json!({"host": HOST, "keys": private_keys}))?;
-    let theirs: Vec<Value> =
-        serde_json::from_slice(&piped(aws.venv.program("python"), &[script], &input)?)?;
+    let theirs: Vec<Value> = serde_json::from_slice(&piped(aws.venv.program("python"), &[script], &input)?)?;
     assert_eq!(ours, theirs);
     Ok(())
 }

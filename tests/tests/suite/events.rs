@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use rig::stack::Deployed;
 use serde_json::{Value, json};
 
-use crate::delivery::{ByHand, RelayedStack};
+use crate::delivery::{ByHand, RelayedStack, physical_id};
 use crate::snapshot::Snapshot;
 use crate::support::{Aws, Role};
 
@@ -86,7 +86,9 @@ fn every_file_is_named_by_a_test_and_speaks_of_nobodys_account() -> Result<()> {
     assert_eq!(found, named);
     for name in &found {
         let text = text(name)?;
-        for account in text.split(':').filter(|part| part.len() == 12 && part.bytes().all(|b| b.is_ascii_digit())) {
+        for account in
+            text.split(':').filter(|part| part.len() == 12 && part.bytes().all(|b| b.is_ascii_digit()))
+        {
             assert_eq!(account, "111122223333", "{name}");
         }
     }
@@ -123,7 +125,7 @@ impl Play<'_> {
         event["RequestId"] = sent["RequestId"].clone();
         if let Some(id) = &self.physical_id {
             let stands = event["PhysicalResourceId"].as_str().context("a file without a physical id")?;
-            assert_eq!(stands.rsplit_once('/').map(|(path, _)| path), Some("keyboot/keyboot/tsm"), "{name}");
+            assert_eq!(stands, physical_id(STACK_ID, "tsm"), "{name}");
             event["PhysicalResourceId"] = json!(id);
         }
         assert_eq!(comparable(&event), comparable(sent), "{name} is not what CloudFormation sends");
@@ -142,7 +144,9 @@ fn comparable(event: &Value) -> Value {
     let mut event = event.clone();
     event["ResponseURL"] = json!(RESPONSE_URL);
     for properties in ["ResourceProperties", "OldResourceProperties"] {
-        if let Some(token) = event.get_mut(properties).and_then(|properties| properties.get_mut("ServiceToken")) {
+        if let Some(token) =
+            event.get_mut(properties).and_then(|properties| properties.get_mut("ServiceToken"))
+        {
             *token = json!(SERVICE_TOKEN);
         }
     }

@@ -82,7 +82,11 @@ async fn deny(aws: &Aws, what: Option<(&str, &str)>) -> Result<()> {
 fn it_was_stopped_there(aws: &Aws, mark: u64, action: &str, failed: &Deployed, stop: &str) -> Result<()> {
     let answers = aws.answers_since(mark)?;
     assert_eq!(answers.len(), 2, "{stop}: a Create and a Delete: {answers:?}");
-    assert_eq!((&answers[0]["Status"], &answers[1]["Status"]), (&json!("FAILED"), &json!("SUCCESS")), "{stop}");
+    assert_eq!(
+        (&answers[0]["Status"], &answers[1]["Status"]),
+        (&json!("FAILED"), &json!("SUCCESS")),
+        "{stop}"
+    );
     assert_eq!(answers[0]["PhysicalResourceId"], answers[1]["PhysicalResourceId"], "{stop}");
     let (_, operation) = action.split_once(':').context("no action")?;
     let reason = answers[0]["Reason"].as_str().unwrap_or_default();

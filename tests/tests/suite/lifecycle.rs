@@ -78,9 +78,9 @@ async fn update(aws: &Aws, stack: &mut Deployment, parameter: &str, value: &str)
 const PURPOSES: [&str; 4] = ["api-key/default", "management-key", "p2p-key", "share-encryption-password"];
 
 fn names(nodes: &[u32], purposes: &[&str]) -> BTreeSet<String> {
-    let names = nodes.iter().flat_map(|node| {
-        purposes.iter().map(move |purpose| format!("keyboot/tsm/node/{node}/{purpose}"))
-    });
+    let names = nodes
+        .iter()
+        .flat_map(|node| purposes.iter().map(move |purpose| format!("keyboot/tsm/node/{node}/{purpose}")));
     names.collect()
 }
 
@@ -140,7 +140,8 @@ fn node_1_can_come_back(shrunk: &Moment) -> Result<()> {
     assert!(shrunk.secrets_of(1)["keyboot/tsm/node/1/share-encryption-password"].deleted.is_none());
     let documents = shrunk.documents_of(1);
     assert!(!documents.contains_key("/keyboot/tsm/node/1/env"), "a node that is gone has an environment");
-    let record = documents.get("/keyboot/tsm/node/1/record").context("the record does not wait for its key")?;
+    let record =
+        documents.get("/keyboot/tsm/node/1/record").context("the record does not wait for its key")?;
     assert!(record.policies.contains("Expiration"), "{:?}", record.policies);
     Ok(())
 }
@@ -171,7 +172,11 @@ async fn what_is_left_is_what_the_rules_say(aws: &Aws, before: &Moment) -> Resul
     for (name, secret) in &left.secrets {
         let same = Secret { deleted: None, ..secret.clone() };
         let was = &before.stored.secrets[name];
-        assert_eq!(same.versions.keys().collect::<Vec<_>>(), was.versions.keys().collect::<Vec<_>>(), "{name}");
+        assert_eq!(
+            same.versions.keys().collect::<Vec<_>>(),
+            was.versions.keys().collect::<Vec<_>>(),
+            "{name}"
+        );
         assert_eq!((&same.arn, &same.tags), (&was.arn, &was.tags), "{name}");
         if name.ends_with(&Purpose::SharePassword.to_string()) {
             assert_eq!(&same, was, "{name}");

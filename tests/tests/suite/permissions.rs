@@ -82,8 +82,7 @@ async fn assume(aws: &Aws, role: &str) -> Result<Cloud> {
     let session = aws.root.sts().assume_role().role_arn(arn).role_session_name("test").send().await?;
     let given = session.credentials.context("no credentials")?;
     let token = Some(given.session_token);
-    let credentials =
-        Credentials::new(given.access_key_id, given.secret_access_key, token, None, "assumed");
+    let credentials = Credentials::new(given.access_key_id, given.secret_access_key, token, None, "assumed");
     Ok(Cloud::with(&aws.ministack.endpoint(), credentials))
 }
 
@@ -91,7 +90,8 @@ async fn assume(aws: &Aws, role: &str) -> Result<Cloud> {
 /// Lambda's trust is of no use to a test.
 async fn as_node_keys(aws: &Aws) -> Result<(String, Cloud)> {
     let role = Role::of_node_keys(aws).await?.0;
-    let widened = aws.root.iam().update_assume_role_policy().role_name(&role).policy_document(trust_account());
+    let widened =
+        aws.root.iam().update_assume_role_policy().role_name(&role).policy_document(trust_account());
     widened.send().await?;
     let cloud = assume(aws, &role).await?;
     Ok((role, cloud))
@@ -230,7 +230,8 @@ async fn node_keys_reads_no_secret_whatever_is_added_to_its_role() -> Result<()>
         let opened = cloud.kms().decrypt().ciphertext_blob(sealed.clone().into());
         let opened = opened.set_encryption_context(Some(context.clone())).send().await;
         table.row(Denied, format!("Decrypt {now}"), opened);
-        let pair = cloud.kms().generate_data_key_pair().key_id(key).key_pair_spec(DataKeyPairSpec::EccNistP256);
+        let pair =
+            cloud.kms().generate_data_key_pair().key_id(key).key_pair_spec(DataKeyPairSpec::EccNistP256);
         let pair = pair.set_encryption_context(Some(context.clone())).send().await;
         table.row(Denied, format!("GenerateDataKeyPair {now}"), pair);
     }
@@ -249,7 +250,8 @@ async fn node_keys_seals_under_a_full_context_and_signs_with_its_own_key() -> Re
     let (_, cloud) = as_node_keys(&aws).await?;
     let (key, signer) = (stack.output("KmsKeyArn")?, stack.output("RecordKeyArn")?);
     let full = [("keyboot:cluster", "keyboot/tsm"), ("keyboot:node", "0"), ("keyboot:purpose", "p2p-key")];
-    let without = |missing: &str| full.iter().copied().filter(|(name, _)| *name != missing).collect::<Vec<_>>();
+    let without =
+        |missing: &str| full.iter().copied().filter(|(name, _)| *name != missing).collect::<Vec<_>>();
     let with = |name, value| without(name).into_iter().chain([(name, value)]).collect::<Vec<_>>();
     let contexts = [
         (Allowed, full.to_vec()),
@@ -262,7 +264,10 @@ async fn node_keys_seals_under_a_full_context_and_signs_with_its_own_key() -> Re
         (Denied, with("keyboot:cluster", "another/tsm")),
         (Denied, with("keyboot:cluster", "keybootx/tsm")),
         (Denied, with("keyboot:cluster", "keyboot")),
-        (Denied, vec![("Keyboot:cluster", "keyboot/tsm"), ("keyboot:node", "0"), ("keyboot:purpose", "p2p-key")]),
+        (
+            Denied,
+            vec![("Keyboot:cluster", "keyboot/tsm"), ("keyboot:node", "0"), ("keyboot:purpose", "p2p-key")],
+        ),
     ];
     let mut table = Table::default();
     for (wanted, context) in contexts {
@@ -317,7 +322,8 @@ async fn node_keys_makes_and_removes_under_its_own_names_and_tags_only() -> Resu
         let back = cloud.secrets().restore_secret().secret_id(&id).send().await;
         table.row(wanted.clone(), format!("RestoreSecret of {id}"), back);
         let _ = aws.root.secrets().restore_secret().secret_id(&id).send().await;
-        let gone = cloud.secrets().delete_secret().secret_id(&id).force_delete_without_recovery(true).send().await;
+        let gone =
+            cloud.secrets().delete_secret().secret_id(&id).force_delete_without_recovery(true).send().await;
         table.row(wanted, format!("DeleteSecret of {id} by force"), gone);
     }
     // Whoever can write the tag could make another stack's secrets its own.
@@ -365,7 +371,8 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     let key = aws.root.kms().get_key_policy().key_id(stack.output("KmsKeyArn")?).send().await?;
     let key: Value = serde_json::from_str(&key.policy.context("no key policy")?)?;
     let arn = format!("{ACCOUNT}:role/{role}");
-    let of_key: Vec<_> = statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
+    let of_key: Vec<_> =
+        statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
     assert_eq!(of_key.len(), 2, "{role} in the key's policy");
     let mut decrypting = 0;
     for statement in statements(&policy)?.into_iter().chain(of_key) {
@@ -383,10 +390,14 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     assert_eq!(decrypting, 2, "one in the role's policy, one in the key's");
     let root = format!("{ACCOUNT}:root");
     for statement in statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == root.as_str()) {
-        let uses = ["kms:Decrypt", "kms:Encrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:CreateGrant"];
+        let uses =
+            ["kms:Decrypt", "kms:Encrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:CreateGrant"];
         let found: Vec<_> = actions(statement)?.into_iter().filter(|action| uses.contains(action)).collect();
-        let named = statement["Condition"]["StringEquals"]["aws:PrincipalArn"].is_array();
-        assert!(found.is_empty() || (found == ["kms:Decrypt"] && named), "administrators may use it: {statement}");
+        let is_conditional = statement["Condition"]["StringEquals"]["aws:PrincipalArn"].is_array();
+        assert!(
+            found.is_empty() || (found == ["kms:Decrypt"] && is_conditional),
+            "administrators may use it: {statement}"
+        );
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ async fn a_secret_of_another_owner_is_in_the_way_and_stays() -> Result<()> {
 async fn over_a_strangers_secret(tags: &[(&str, &str)]) -> Result<()> {
     let aws = Aws::start()?;
     let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
-    let made = aws.root.secrets().create_secret().name(NAME).secret_string("a stranger's").set_tags(Some(tags));
+    let made =
+        aws.root.secrets().create_secret().name(NAME).secret_string("a stranger's").set_tags(Some(tags));
     made.send().await?;
     let before = Snapshot::take(&aws).await?;
     let kms = Deployment::of_kms_stack(&aws.root, KMS_STACK, []).await?;

@@ -89,8 +89,9 @@ impl Aws {
     /// The answers that CloudFormation got since a mark.
     pub(crate) fn answers_since(&self, mark: u64) -> Result<Vec<Value>> {
         let calls = calls::read(&self.ministack.calls())?;
-        let answers =
-            calls.into_iter().filter(|call| call.sequence > mark && call.operation.as_deref() == Some("Answer"));
+        let answers = calls
+            .into_iter()
+            .filter(|call| call.sequence > mark && call.operation.as_deref() == Some("Answer"));
         answers.map(|call| Ok(serde_json::from_str(call.request.as_deref().unwrap_or_default())?)).collect()
     }
 
@@ -102,11 +103,7 @@ impl Aws {
     }
 
     /// What a node finds in its secret: the JSON of `Service`, or what KMS opens of an `Envelope`.
-    pub(crate) async fn node_secret(
-        &self,
-        record: &NodeRecord,
-        purpose: &Purpose,
-    ) -> Result<NodeSecret> {
+    pub(crate) async fn node_secret(&self, record: &NodeRecord, purpose: &Purpose) -> Result<NodeSecret> {
         let version_id = match purpose {
             Purpose::P2pKey => Some(&record.version_id),
             _ => record.share_version_id.as_ref(),
@@ -147,9 +144,10 @@ pub(crate) enum NodeSecret {
 /// The accepted keys of a record, each with the purpose of its secret.
 pub(crate) fn accepted_keys(record: &NodeRecord) -> Vec<(Purpose, &AcceptedKey)> {
     let management = record.management_keys.iter().map(|key| (Purpose::ManagementKey, key));
-    let api = record.api_keys.iter().flat_map(|(application, keys)| {
-        keys.iter().map(|key| (Purpose::ApiKey(application.clone()), key))
-    });
+    let api = record
+        .api_keys
+        .iter()
+        .flat_map(|(application, keys)| keys.iter().map(|key| (Purpose::ApiKey(application.clone()), key)));
     management.chain(api).collect()
 }
 

@@ -76,9 +76,13 @@ fn the_private_key_is_the_one_that_is_published(private_key: &str, record: &Node
     let spki = piped("openssl", &["ec", "-inform", "DER", "-pubout", "-outform", "DER"], &der)?;
     assert_eq!(STANDARD.encode(&spki), record.public_key.to_spki_base64(), "node {}", record.index);
     let digest = piped("openssl", &["dgst", "-sha256", "-binary"], &spki)?;
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     // That the roster lists the fingerprint of the record is checked wherever they are read.
-    assert_eq!(format!("sha256:{hex}"), record.fingerprint.to_string(), "node {}", record.index);
+    assert_eq!(
+        format!("sha256:{}", hex::encode(digest)),
+        record.fingerprint.to_string(),
+        "node {}",
+        record.index
+    );
     let checked = piped("openssl", &["ec", "-inform", "DER", "-check", "-noout"], &der);
     checked.context("openssl finds a fault in the private key")?;
     Ok(())
