@@ -83,9 +83,9 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
         [("Nodes", indexes(options.nodes).as_str()), ("P2pCurve", &curve)],
     )
     .await?;
-    let mut shown = ShownEvents::default();
+    let mut events = ShownEvents::default();
     let id = stack.begin_create().await?;
-    let created = finished(stack.wait(&id, |event| shown.show(event)).await?, "CREATE_COMPLETE")?;
+    let created = finished(stack.wait(&id, |event| events.show(event)).await?, "CREATE_COMPLETE")?;
     let signer = created.output("RecordKeyArn")?.to_owned();
 
     headline("The roster, every signature checked");
@@ -95,8 +95,8 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     headline("An update adds a node");
     let stack = stack.with("Nodes", &indexes(options.nodes + 1));
     stack.begin_update().await?;
-    let updated = stack.wait(&id, |event| shown.show(event)).await?;
-    let updated = finished(updated, "UPDATE_COMPLETE")?;
+    let updated = stack.wait(&id, |event| events.show(event)).await?;
+    finished(updated, "UPDATE_COMPLETE")?;
     let after = cluster::read(&cloud, &cluster, &signer).await?;
     compare(&before, &after)?;
 
@@ -109,7 +109,7 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
 
     headline("CloudFormation deletes the stack");
     stack.begin_delete().await?;
-    let deleted = stack.wait(&id, |event| shown.show(event)).await?;
+    let deleted = stack.wait(&id, |event| events.show(event)).await?;
     finished(deleted, "DELETE_COMPLETE")?;
     show_what_is_left(&cloud).await
 }
@@ -153,7 +153,7 @@ fn print_event(event: &StackEvent) {
 async fn show_roster(cloud: &Cloud, cluster: &ClusterName, published: &Published) -> anyhow::Result<()> {
     let mut table = table(["node", "purpose", "curve", "fingerprint", "version", "secret ARN"]);
     for (index, record) in &published.records {
-        for (purpose, fingerprint, version) in shown(record) {
+        for (purpose, fingerprint, version) in rows_of(record) {
             let name = cluster.secret_name(*index, &purpose);
             let secret = cloud.secrets().describe_secret().secret_id(name.as_str()).send().await;
             let secret = secret.with_context(|| format!("describing {name}"))?;
@@ -174,7 +174,7 @@ async fn show_roster(cloud: &Cloud, cluster: &ClusterName, published: &Published
 }
 
 /// What of a record the table shows: purpose, what tells its key, version.
-fn shown(record: &NodeRecord) -> Vec<(Purpose, String, String)> {
+fn rows_of(record: &NodeRecord) -> Vec<(Purpose, String, String)> {
     let mut rows = vec![(Purpose::P2pKey, record.fingerprint.to_string(), record.version.to_string())];
     if record.share_version_id.is_some() {
         rows.push((Purpose::SharePassword, "(none: only its owner knows it)".to_owned(), "1".to_owned()));
