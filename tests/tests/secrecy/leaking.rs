@@ -85,6 +85,11 @@ pub(crate) fn canaries() -> Result<Vec<Canary>> {
         ("as a scalar as Rust shows bytes", |key| format!("{:?}", key.expose_scalar().as_slice())),
         ("as a scalar as OpenSSL shows it", |key| colons(&key.expose_scalar())),
         ("as a scalar as Rust escapes it", |key| key.expose_scalar().escape_ascii().to_string()),
+        ("as it is stored, in base64 again", |key| {
+            URL_SAFE.encode(format!("x{}", json!({ "pkcs8": *key.expose_pkcs8_base64() })))
+        }),
+        ("as it is stored, in hex", |key| hex(key.expose_sec1_base64().as_bytes())),
+        ("as its hex, in base64", |key| STANDARD.encode(key.expose_scalar_hex().as_bytes())),
         ("in base64 with its slashes escaped", |key| key.expose_pkcs8_base64().replace('/', "\\/")),
     ];
     for (how, spell) in document {

@@ -48,8 +48,16 @@ const LOUD: &[(&str, &str)] = &[
     ("SMITHY_LOG", "trace"),
     ("TRACING_LEVEL", "trace"),
 ];
-/// Errors that come at different moments: nothing is made yet, some is made, all is made.
-const DENIALS: &[&str] = &["kms:Encrypt", "secretsmanager:CreateSecret", "kms:Sign", "ssm:PutParameter"];
+/// Errors that come at different moments, and the cluster that then gets a node more: nothing is
+/// made yet, some is made, all is made. Of what is not sealed the plaintext itself is under way.
+const DENIALS: &[(&str, &str)] = &[
+    ("kms:Encrypt", "p256-envelope"),
+    ("secretsmanager:CreateSecret", "k256-envelope"),
+    ("secretsmanager:CreateSecret", "p256-plain"),
+    ("secretsmanager:CreateSecret", "k256-plain"),
+    ("kms:Sign", "p256-plain"),
+    ("ssm:PutParameter", "k256-plain"),
+];
 /// The policy that denies one action for a while.
 const DENIAL: &str = "denied-for-a-while";
 /// The stack whose resources the function serves beside its own.
@@ -115,18 +123,18 @@ impl Life {
     /// Creates every cluster, adds a node to each, and has operations fail.
     pub(crate) async fn serve_clusters_and_fail(&self) -> Result<()> {
         let (first, all) = (&NODES[..NODES.len() - 1], NODES);
-        self.bring_clients_to(first, None, "UPDATE_COMPLETE").await?;
+        self.bring(&self.clients(first, None, None), "UPDATE_COMPLETE").await?;
         let processes = processes(&self.ministack)?;
         let loud = processes
             .iter()
             .any(|process| process.variable("RUST_LOG").is_ok_and(|level| level.as_deref() == Some("trace")));
         ensure!(loud, "the function runs without its logs switched on");
-        self.bring_clients_to(all, None, "UPDATE_COMPLETE").await?;
+        self.bring(&self.clients(all, None, None), "UPDATE_COMPLETE").await?;
         self.fail_for_bad_properties(all).await?;
-        for action in DENIALS {
+        for (action, cluster) in DENIALS {
             self.deny(action).await?;
-            let more = [all, &["3"]].concat();
-            let failed = self.bring_clients_to(&more, None, "UPDATE_ROLLBACK_COMPLETE").await;
+            let stack = self.clients(all, Some(cluster), None);
+            let failed = self.bring(&stack, "UPDATE_ROLLBACK_COMPLETE").await;
             self.allow_again().await?;
             let reasons = failed?.reasons().join("\n");
             ensure!(reasons.contains("AccessDenied"), "{action} was not what failed: {reasons}");
@@ -146,7 +154,8 @@ impl Life {
             let before = record::read(&self.ministack)?.count();
             let mut resource = self.cluster("bad", "P-256", "Envelope", nodes);
             resource["Properties"][property] = value;
-            let failed = self.bring_clients_to(nodes, Some(resource), "UPDATE_ROLLBACK_COMPLETE").await?;
+            let stack = self.clients(nodes, None, Some(resource));
+            let failed = self.bring(&stack, "UPDATE_ROLLBACK_COMPLETE").await?;
             let reasons = failed.reasons().join("\n");
             ensure!(reasons.contains(property), "{property} was not what failed: {reasons}");
             let calls = record::read(&self.ministack)?;
@@ -164,7 +173,7 @@ impl Life {
     /// Deletes the client stack: first it may not, then it may.
     pub(crate) async fn delete_clusters(&self) -> Result<()> {
         self.deny("secretsmanager:DeleteSecret").await?;
-        let stack = self.clients(NODES, None);
+        let stack = self.clients(NODES, None, None);
         stack.begin_delete().await?;
         let failed = stack.wait(&self.client_id, |_| ()).await;
         self.allow_again().await?;
@@ -222,8 +231,8 @@ impl Life {
         Ok(call.send().await?.plaintext.context("KMS gave no plaintext")?.into_inner())
     }
 
-    async fn bring_clients_to(&self, nodes: &[&str], extra: Option<Value>, wanted: &str) -> Result<Deployed> {
-        let stack = self.clients(nodes, extra);
+    /// Updates the client stack, which must end so; gives only the events of this update.
+    async fn bring(&self, stack: &Deployment, wanted: &str) -> Result<Deployed> {
         let mut known = HashSet::new();
         stack.wait(&self.client_id, |event| known.extend([event.event_id.clone()])).await?;
         stack.begin_update().await?;
@@ -233,10 +242,14 @@ impl Life {
         Ok(deployed)
     }
 
-    fn clients(&self, nodes: &[&str], extra: Option<Value>) -> Deployment {
+    /// The client stack with these nodes in each cluster, with one more in one of them, and with
+    /// one more resource.
+    fn clients(&self, nodes: &[&str], growing: Option<&str>, extra: Option<Value>) -> Deployment {
         let mut resources = json!({ "Anchor": anchor() });
         for (name, curve, protection) in CLUSTERS {
-            resources[name.replace('-', "")] = self.cluster(name, curve, protection, nodes);
+            let more: &[&str] = if growing == Some(name) { &["3"] } else { &[] };
+            let nodes = [nodes, more].concat();
+            resources[name.replace('-', "")] = self.cluster(name, curve, protection, &nodes);
         }
         if let Some(extra) = extra {
             resources["Bad"] = extra;

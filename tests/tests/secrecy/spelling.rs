@@ -24,21 +24,30 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut search = Self { labels: Vec::new(), filter: vec![false; 1 << 16], needles: HashMap::new() };
+        let mut search = Self { labels: Vec::new(), filter: vec![false; 1 << 20], needles: HashMap::new() };
         for secret in secrets {
             let number = search.labels.len();
             search.labels.push(secret.label.clone());
             for core in &secret.cores {
-                // Whole parts from the front, and one at the very end.
-                let last = core.len().checked_sub(PART).map(|start| &core[start..]);
-                for part in core.chunks_exact(PART).chain(last) {
-                    for needle in spellings(part) {
-                        search.add(needle, number);
-                    }
+                search.add_parts(core, number);
+                // A document that holds the secret in hex or base64 may be spelled once more.
+                search.add_parts(hex(core).as_bytes(), number);
+                for before in 0..3 {
+                    search.add_parts(&within_base64(&STANDARD_NO_PAD, core, before), number);
                 }
             }
         }
         search
+    }
+
+    /// Whole parts from the front, and one at the very end.
+    fn add_parts(&mut self, core: &[u8], number: usize) {
+        let last = core.len().checked_sub(PART).map(|start| &core[start..]);
+        for part in core.chunks_exact(PART).chain(last) {
+            for needle in spellings(part) {
+                self.add(needle, number);
+            }
+        }
     }
 
     fn add(&mut self, needle: Vec<u8>, number: usize) {
@@ -82,7 +91,7 @@ impl Search {
 
 fn hash(head: [u8; HEAD]) -> usize {
     let mixed = u64::from_le_bytes(head).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    usize::try_from(mixed >> 48).unwrap()
+    usize::try_from(mixed >> 44).unwrap()
 }
 
 /// The spellings of some bytes: wherever they stand in a longer run that is spelled so.
