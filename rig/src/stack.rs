@@ -15,7 +15,7 @@ use crate::functions::{Build, archive};
 /// Where the function's code is uploaded to.
 const BUCKET: &str = "keyboot-code";
 /// What the template says of code that has not been uploaded yet.
-const LOCAL_CODE: &str = "CodeUri: target/lambda/node-keys/bootstrap.zip";
+const LOCAL_CODE: &str = "CodeUri: target/functions/node-keys/bootstrap.zip";
 /// How often a stack is asked for its state.
 const POLL: Duration = Duration::from_millis(100);
 
