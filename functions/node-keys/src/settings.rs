@@ -35,7 +35,9 @@ pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
     let signing_key = variable("KEYBOOT_SIGNING_KEY_ARN")?
         .parse()
         .map_err(|_| SettingsFault::Malformed("KEYBOOT_SIGNING_KEY_ARN", "the full ARN of a KMS key"))?;
-    let pinned = PinnedStacks::from_list(&variable("KEYBOOT_STACK_IDS")?);
+    let pinned: PinnedStacks = variable("KEYBOOT_STACK_IDS")?.parse().map_err(|_| {
+        SettingsFault::Malformed("KEYBOOT_STACK_IDS", "full stack ids (ARNs), separated by commas")
+    })?;
     let credentials = Credentials::new(
         variable("AWS_ACCESS_KEY_ID")?,
         variable("AWS_SECRET_ACCESS_KEY")?,

@@ -3,8 +3,8 @@
 //! One [`AwsWorld`] serves a function for its whole life. A client is built when the first call
 //! needs it: a request pays for no service it does not use. Endpoints follow from partition and
 //! Region alone and certificates are checked against roots compiled in, so nothing in the
-//! environment can send a secret elsewhere. The SDK's own logs are never switched on: at its
-//! finest level it prints request bodies.
+//! environment can send a secret elsewhere. The SDK's own logs are never switched on: told so by
+//! two variables of its own, it prints request bodies at its finest level.
 
 mod audit;
 mod failure;

@@ -18,7 +18,7 @@ impl fmt::Display for TamperedEnvironment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the environment variable {} is set, which could send secrets elsewhere or load foreign code; \
+            "the environment variable {} is set, which could send secrets elsewhere, log them or load foreign code; \
              remove it from the function's configuration",
             self.variable
         )
@@ -40,9 +40,9 @@ const LAMBDA_LIBRARY_PATH: &[&str] = &[
     "/opt/lib",
 ];
 
-/// Refuses variables that redirect endpoints, add proxies or roots, or load code:
-/// `AWS_ENDPOINT_URL*`, `*_PROXY` in either case, `AWS_CA_BUNDLE`, `SSL_CERT_*`,
-/// `AWS_LAMBDA_EXEC_WRAPPER` and `LD_*`. Of the last, the `LD_LIBRARY_PATH` that Lambda itself sets
+/// Refuses variables that redirect endpoints, add proxies or roots, load code, or make an AWS SDK
+/// log what it sends: `AWS_ENDPOINT_URL*`, `*_PROXY` in either case, `AWS_CA_BUNDLE`, `SSL_CERT_*`,
+/// `AWS_LAMBDA_EXEC_WRAPPER`, `LOG_SIGNABLE_BODY`, `LOG_SENSITIVE_BODIES` and `LD_*`. Of the last, the `LD_LIBRARY_PATH` that Lambda itself sets
 /// is let pass, and nothing else in it.
 ///
 /// # Errors
@@ -59,8 +59,9 @@ pub fn refuse_tampered_environment(
             || name == "AWS_CA_BUNDLE"
             || name.starts_with("SSL_CERT_")
             || name == "AWS_LAMBDA_EXEC_WRAPPER";
+        let prints = matches!(name, "LOG_SIGNABLE_BODY" | "LOG_SENSITIVE_BODIES");
         let loads = name.starts_with("LD_") && !(name == "LD_LIBRARY_PATH" && is_lambdas_own(&value));
-        if redirects || loads {
+        if redirects || prints || loads {
             return Err(TamperedEnvironment { variable: name.to_owned() });
         }
     }
@@ -97,6 +98,8 @@ mod tests {
             "LD_AUDIT",
             "LD_LIBRARY_PATH",
             "AWS_LAMBDA_EXEC_WRAPPER",
+            "LOG_SIGNABLE_BODY",
+            "LOG_SENSITIVE_BODIES",
         ] {
             let message = refused(name, "/opt/evil-canary").unwrap_or_else(|| panic!("{name} passed"));
             assert!(message.contains(name) && !message.contains("canary"), "{message}");

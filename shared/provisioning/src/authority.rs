@@ -7,6 +7,7 @@
 //! its Delete makes nothing.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use crate::error::ProvisionError;
 use crate::operation::{Operation, OperationKind};
@@ -16,13 +17,29 @@ use crate::ports::{PortError, ResourceState, StackState};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PinnedStacks(BTreeSet<String>);
 
-impl PinnedStacks {
-    /// Reads a comma-separated list of stack ids, as the template writes it.
-    #[must_use]
-    pub fn from_list(list: &str) -> Self {
-        Self(list.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect())
-    }
+/// A text is not a list of stack ids.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a list of full stack ids (ARNs), separated by commas")]
+pub struct PinnedStacksError;
 
+impl FromStr for PinnedStacks {
+    type Err = PinnedStacksError;
+
+    /// Reads a comma-separated list of stack ids, as the template writes it.
+    fn from_str(list: &str) -> Result<Self, PinnedStacksError> {
+        let is_stack_id = |id: &&str| {
+            let parts: Vec<&str> = id.splitn(6, ':').collect();
+            matches!(parts.as_slice(), ["arn", _, "cloudformation", _, _, stack] if stack.starts_with("stack/"))
+        };
+        let ids: Vec<&str> = list.split(',').map(str::trim).collect();
+        if !ids.iter().all(is_stack_id) {
+            return Err(PinnedStacksError);
+        }
+        Ok(Self(ids.into_iter().map(str::to_owned).collect()))
+    }
+}
+
+impl PinnedStacks {
     /// Whether events of this stack count.
     #[must_use]
     pub fn contains(&self, stack_id: &str) -> bool {

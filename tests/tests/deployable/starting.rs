@@ -24,7 +24,7 @@ fn check_refusal(ended: &Ended, variable: &str) {
 }
 
 #[tokio::test]
-async fn a_variable_that_redirects_or_loads_stops_it_before_it_asks_for_an_event() {
+async fn a_variable_that_redirects_loads_or_logs_stops_it_before_it_asks_for_an_event() {
     for variable in [
         "AWS_ENDPOINT_URL",
         "AWS_ENDPOINT_URL_KMS",
@@ -44,6 +44,8 @@ async fn a_variable_that_redirects_or_loads_stops_it_before_it_asks_for_an_event
         "LD_LIBRARY_PATH",
         "LD_BIND_NOW",
         "AWS_LAMBDA_EXEC_WRAPPER",
+        "LOG_SIGNABLE_BODY",
+        "LOG_SENSITIVE_BODIES",
     ] {
         // It must not matter whether the value would work, nor whether there is one.
         for value in [format!("/{CANARY}/none"), format!("http://127.0.0.1:9/{CANARY}"), String::new()] {
@@ -93,6 +95,15 @@ async fn a_setting_that_is_missing_or_empty_stops_it_with_one_line_that_names_it
         environment.remove(variable);
         check_refusal(&refused(&environment).await, variable);
         check_refusal(&refused(&environment_with(variable, "")).await, variable);
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_stacks_that_is_none_stops_it_with_one_line_that_names_the_variable() {
+    const STACK: &str = "arn:aws:cloudformation:xx-none-1:123456789012:stack/kms/1";
+    for value in [CANARY.to_owned(), ",".to_owned(), format!("{STACK},{CANARY}"), format!("{STACK},")] {
+        let ended = refused(&environment_with("KEYBOOT_STACK_IDS", &value)).await;
+        check_refusal(&ended, "KEYBOOT_STACK_IDS");
     }
 }
 

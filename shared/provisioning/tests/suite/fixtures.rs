@@ -56,7 +56,7 @@ impl Declared {
 }
 
 pub(crate) fn pinned() -> PinnedStacks {
-    PinnedStacks::from_list(&format!("arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1, {STACK}"))
+    format!("arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1, {STACK}").parse().unwrap()
 }
 
 pub(crate) fn operation(kind: OperationKind, request: &str) -> Operation {

@@ -224,9 +224,7 @@ fn a_delete_that_cloudformation_does_not_show_changes_nothing() {
         world.show("DELETE_IN_PROGRESS", Some(OWNER));
         let refused = world.drive(provisioning::remove(
             &world,
-            &provisioning::authority::PinnedStacks::from_list(
-                "arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1",
-            ),
+            &"arn:aws:cloudformation:eu-central-1:111122223333:stack/x/1".parse().unwrap(),
             &operation(OperationKind::Delete, "d"),
             &declared.lenient(),
         ));
