@@ -156,12 +156,8 @@ fn https_client() -> SharedHttpClient {
     let mut context = TlsContext::builder();
     context = context.with_trust_store(roots);
     let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    match context.build() {
-        Ok(context) => builder.tls_context(context).build_https(),
-        // Unreachable with an in-memory trust store; without a context of ours nothing is trusted
-        // that we did not choose.
-        Err(_) => builder.tls_context(TlsContext::default()).build_https(),
-    }
+    let context = context.build().expect("roots in memory make a context");
+    builder.tls_context(context).build_https()
 }
 
 fn pem(der: &[u8]) -> String {

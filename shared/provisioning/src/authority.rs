@@ -25,14 +25,15 @@ pub struct PinnedStacksError;
 impl FromStr for PinnedStacks {
     type Err = PinnedStacksError;
 
-    /// Reads a comma-separated list of stack ids, as the template writes it.
+    /// Reads a comma-separated list of stack ids, as the template writes it: what is empty in it
+    /// names no stack, and one has to be named.
     fn from_str(list: &str) -> Result<Self, PinnedStacksError> {
         let is_stack_id = |id: &&str| {
             let parts: Vec<&str> = id.splitn(6, ':').collect();
             matches!(parts.as_slice(), ["arn", _, "cloudformation", _, _, stack] if stack.starts_with("stack/"))
         };
-        let ids: Vec<&str> = list.split(',').map(str::trim).collect();
-        if !ids.iter().all(is_stack_id) {
+        let ids: Vec<&str> = list.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+        if ids.is_empty() || !ids.iter().all(is_stack_id) {
             return Err(PinnedStacksError);
         }
         Ok(Self(ids.into_iter().map(str::to_owned).collect()))

@@ -42,7 +42,10 @@ pub async fn reconcile(
     let mut making = None;
     if plan.needs_a_note(operation, &observed) {
         let permit = making.insert(permit(world, pinned, operation).await?);
-        plan.carry_out(world, permit, operation, spec, &observed).await?;
+        if let Err(stopped) = plan.carry_out(world, permit, operation, spec, &observed).await {
+            let undone = plan.undo(world, making.as_ref(), operation, &observed, &stopped).await;
+            return Err(undone.err().unwrap_or(stopped));
+        }
     }
 
     let drafts = Drafts::of(world, operation, spec, &observed, &plan)?;

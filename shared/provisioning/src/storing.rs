@@ -2,6 +2,9 @@
 //!
 //! The note goes first, so that a death half way leaves nothing that nobody would find.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use crate::audit::{Action, AuditEvent};
 use crate::authority::Permit;
 use crate::error::ProvisionError;
@@ -36,11 +39,18 @@ impl Plan {
             Ok(values.await?)
         };
         let ((), values) = both(write_intent(world, permit, operation, spec, observed), values).await?;
+        // What was stored is known even if the next one fails: it may have to be taken back.
+        let made_here = RefCell::new(BTreeMap::new());
         let made = each(values, async |(slot, value)| {
             let (item, here) = store(world, permit, operation, spec, slot, value).await?;
-            Ok::<_, ProvisionError>((slot.clone(), item, here))
+            if here {
+                made_here.borrow_mut().insert(slot.clone(), item.clone());
+            }
+            Ok::<_, ProvisionError>((slot.clone(), item))
         })
-        .await?;
+        .await;
+        self.made_here = made_here.into_inner();
+        let made = made?;
         each(&self.restored, async |(slot, item)| {
             world.restore_secret(permit, &item.arn).await?;
             let event =
@@ -49,9 +59,7 @@ impl Plan {
             Ok::<_, ProvisionError>(())
         })
         .await?;
-        let made_here = made.iter().filter(|(_, _, here)| *here);
-        self.made_here.extend(made_here.map(|(slot, item, _)| (slot.clone(), item.clone())));
-        self.kept.extend(made.into_iter().map(|(slot, item, _)| (slot, item)));
+        self.kept.extend(made);
         self.kept.append(&mut self.restored);
         self.made.clear();
         self.noted = true;

@@ -101,7 +101,7 @@ async fn a_setting_that_is_missing_or_empty_stops_it_with_one_line_that_names_it
 #[tokio::test]
 async fn a_list_of_stacks_that_is_none_stops_it_with_one_line_that_names_the_variable() {
     const STACK: &str = "arn:aws:cloudformation:xx-none-1:123456789012:stack/kms/1";
-    for value in [CANARY.to_owned(), ",".to_owned(), format!("{STACK},{CANARY}"), format!("{STACK},")] {
+    for value in [CANARY.to_owned(), ",".to_owned(), format!("{STACK},{CANARY}")] {
         let ended = refused(&environment_with("KEYBOOT_STACK_IDS", &value)).await;
         check_refusal(&ended, "KEYBOOT_STACK_IDS");
     }
