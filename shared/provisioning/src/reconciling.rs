@@ -43,8 +43,7 @@ pub async fn reconcile(
     if plan.needs_a_note(operation, &observed) {
         let permit = making.insert(permit(world, pinned, operation).await?);
         if let Err(stopped) = plan.carry_out(world, permit, operation, spec, &observed).await {
-            let undone = plan.undo(world, making.as_ref(), operation, &observed, &stopped).await;
-            return Err(undone.err().unwrap_or(stopped));
+            return Err(plan.give_up(world, making.as_ref(), operation, &observed, stopped).await);
         }
     }
 
@@ -53,8 +52,7 @@ pub async fn reconcile(
         let permit = match permit_to_publish(world, pinned, operation, &plan, &observed).await {
             Ok(permit) => permit,
             Err(stopped) => {
-                let undone = plan.undo(world, making.as_ref(), operation, &observed, &stopped).await;
-                return Err(undone.err().unwrap_or(stopped));
+                return Err(plan.give_up(world, making.as_ref(), operation, &observed, stopped).await);
             }
         };
         drafts.publish(world, &permit, operation, &observed, plan.noted).await?;

@@ -66,10 +66,24 @@ impl Plan {
         Ok(())
     }
 
+    /// Ends an operation that was stopped before it published, and gives the failure to answer:
+    /// the one that stopped it, or the one that kept it from taking back what it had made.
+    pub(crate) async fn give_up(
+        &self,
+        world: &impl World,
+        permit: Option<&Permit>,
+        operation: &Operation,
+        observed: &Observed,
+        stopped: ProvisionError,
+    ) -> ProvisionError {
+        let undone = self.undo(world, permit, operation, observed, &stopped).await;
+        undone.err().unwrap_or(stopped)
+    }
+
     /// Removes what this very call made, if another operation has followed meanwhile, or the
     /// resource is gone and none will: whoever looked did so before all of it was there, and nobody
     /// would know of it later. What a record names has found a use, and stays.
-    pub(crate) async fn undo(
+    async fn undo(
         &self,
         world: &impl World,
         permit: Option<&Permit>,
