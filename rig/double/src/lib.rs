@@ -1,0 +1,1 @@
+//! KMS, Secrets Manager and Parameter Store as their documentation says, over HTTP.
