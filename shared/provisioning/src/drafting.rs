@@ -73,6 +73,7 @@ impl Drafts {
         let pages = roster::pages(&entries).map_err(|error| refused(&name, error))?;
         let mut index = RosterIndex {
             cluster: spec.cluster.clone(),
+            finished: Vec::new(),
             generation: operation.generation.clone(),
             node_count: entries.len(),
             owner: operation.owner.id.to_string(),
@@ -92,16 +93,32 @@ impl Drafts {
             index.serial =
                 if differs { observed.next_serial(&operation.generation) } else { previous.serial };
             index.regenerate.clone_from(&previous.regenerate);
-            if !differs {
+            if differs {
+                index.finished = previous.finished_after();
+            } else {
                 index.generation = previous.generation.clone();
+                index.finished.clone_from(&previous.finished);
             }
         }
-        Ok(Self { items, records, environments, pages, index: Draft { name, document: index, differs } })
+        let index = Draft { name, document: index, differs };
+        let mut drafts = Self { items, records, environments, pages, index };
+        if observed.is_committed(&operation.generation) {
+            drafts.settle();
+        }
+        Ok(drafts)
     }
 
     pub(crate) fn page_names(&self, operation: &Operation) -> Vec<ParameterName> {
         let (cluster, serial) = (operation.owner.id.cluster(), self.index.document.serial);
         (0..self.pages.len()).map(|page| cluster.roster_page_parameter(serial, page)).collect()
+    }
+
+    /// What an operation had to publish stood before its mark did. What differs after it is the work
+    /// of one that followed, and no delivery of the first one may turn it back.
+    fn settle(&mut self) {
+        self.index.differs = false;
+        self.records.iter_mut().for_each(|draft| draft.differs = false);
+        self.environments.iter_mut().for_each(|draft| draft.differs = false);
     }
 
     pub(crate) fn differ(&self) -> bool {

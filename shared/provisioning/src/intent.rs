@@ -96,6 +96,7 @@ mod tests {
     fn index(serial: u64) -> RosterIndex {
         RosterIndex {
             cluster: "a/b".parse().unwrap(),
+            finished: Vec::new(),
             generation: Generation::new("any"),
             node_count: 0,
             owner: String::new(),

@@ -83,6 +83,19 @@ impl Observed {
         }
     }
 
+    /// Whether the roster that stands is the one that this operation wrote.
+    pub(crate) fn is_committed(&self, generation: &Generation) -> bool {
+        self.index().is_some_and(|index| index.generation == *generation)
+    }
+
+    /// Whether a later operation than this one has begun, as far as the index and the note tell:
+    /// this one's index was followed by another, or by a note of another that is still open.
+    pub(crate) fn is_over(&self, generation: &Generation) -> bool {
+        let noted = self.open_intent().is_some_and(|intent| intent.generations.first() != Some(generation));
+        self.index().is_some_and(|index| index.finished.contains(generation))
+            || self.is_committed(generation) && noted
+    }
+
     /// The note of an operation that never reached its roster. While the roster cannot be read,
     /// nothing is concluded from a note.
     pub(crate) fn open_intent(&self) -> Option<&Intent> {

@@ -13,6 +13,12 @@ use crate::ports::{PortError, World};
 use crate::roster::RosterIndex;
 use crate::signed;
 
+/// Refuses a delivery that arrives when a later operation has begun: it would turn that one's work
+/// back. An Update that wrote no index (it changed environments only, or nothing) is not known.
+pub(crate) fn refuse_what_is_over(operation: &Operation, observed: &Observed) -> Result<(), ProvisionError> {
+    if observed.is_over(&operation.generation) { Err(followed()) } else { Ok(()) }
+}
+
 /// Asks just before publishing, just before the mark and just after it. What took no note has made
 /// nothing, and what wrote no mark has none to lose: then `asks` is false.
 pub(crate) async fn refuse_what_was_overtaken(
@@ -22,7 +28,7 @@ pub(crate) async fn refuse_what_was_overtaken(
     asks: bool,
 ) -> Result<(), ProvisionError> {
     if asks && was_overtaken(world, operation, observed).await? {
-        return Err(ProvisionError::NotInProgress("that another operation has followed it".into()));
+        return Err(followed());
     }
     Ok(())
 }
@@ -39,11 +45,17 @@ pub(crate) async fn was_overtaken(
     let names = [owner.cluster().intent_parameter(owner.digest()), owner.cluster().roster_index_parameter()];
     let documents = world.read_documents(&names).await?;
     let [intent, index] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
-    let noted = intent
-        .and_then(|text| signed::verify::<Intent>(text, &observed.keys).ok())
-        .is_some_and(|intent| intent.generations.first() == Some(&operation.generation));
-    let done = index
-        .and_then(|text| RosterIndex::verify(text, &observed.keys, owner.cluster()).ok())
-        .is_some_and(|index| index.generation == operation.generation);
-    Ok(!noted && !done)
+    let intent = intent.and_then(|text| signed::verify::<Intent>(text, &observed.keys).ok());
+    let index = index.and_then(|text| RosterIndex::verify(text, &observed.keys, owner.cluster()).ok());
+    if let Some(intent) = &intent
+        && intent.is_open(index.as_ref())
+    {
+        return Ok(intent.generations.first() != Some(&operation.generation));
+    }
+    let noted = intent.is_some_and(|intent| intent.generations.first() == Some(&operation.generation));
+    Ok(!noted && index.is_none_or(|index| index.generation != operation.generation))
+}
+
+fn followed() -> ProvisionError {
+    ProvisionError::NotInProgress("that another operation has followed it".into())
 }

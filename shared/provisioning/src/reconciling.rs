@@ -10,7 +10,7 @@ use crate::error::ProvisionError;
 use crate::observing::{Observed, observe};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::overtaking::refuse_what_was_overtaken;
+use crate::overtaking::{refuse_what_is_over, refuse_what_was_overtaken};
 use crate::planning::{Plan, candidates, refuse_what_is_not_ours};
 use crate::ports::World;
 use crate::properties::{ClusterSpec, LenientSpec};
@@ -36,6 +36,7 @@ pub async fn reconcile(
     }
     let observed = observe(world, &operation.owner, candidates(spec, before)).await?;
     refuse_what_is_not_ours(operation, spec, &observed)?;
+    refuse_what_is_over(operation, &observed)?;
     let mut plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed);
 
@@ -57,7 +58,8 @@ pub async fn reconcile(
         };
         drafts.publish(world, &permit, operation, &observed, plan.noted).await?;
         // What a follower has taken back into service must not be let go of.
-        refuse_what_was_overtaken(world, operation, &observed, drafts.index.differs).await?;
+        let is_marked = drafts.index.differs || observed.is_committed(&operation.generation);
+        refuse_what_was_overtaken(world, operation, &observed, is_marked).await?;
         let pages = drafts.page_names(operation);
         let written = drafts.index.differs.then_some(pages.as_slice());
         let noted = plan.noted || observed.intent.is_some();

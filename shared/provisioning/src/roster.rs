@@ -16,6 +16,9 @@ use crate::signed::{self, Document, DocumentError, PinnedKeys};
 pub const SCHEMA: u32 = 1;
 /// Nodes on one page: 64 entries of about 110 bytes fit a parameter's 8,192.
 pub const NODES_A_PAGE: usize = 64;
+/// Operations that an index remembers. An event lives for half an hour at most; more Updates of one
+/// stack do not fit into it.
+pub const FINISHED_MAX: usize = 16;
 
 /// One node as the roster lists it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -48,6 +51,10 @@ struct Page {
 pub struct RosterIndex {
     /// The cluster.
     pub cluster: ClusterName,
+    /// The operations that wrote the indexes before this one, the latest first, at most
+    /// [`FINISHED_MAX`]: a late duplicate of one of them is told by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finished: Vec<Generation>,
     /// The operation that wrote this index.
     pub generation: Generation,
     /// How many nodes the cluster has.
@@ -90,6 +97,11 @@ impl RosterIndex {
             return Err(DocumentError::Inconsistent("its schema is not 1"));
         }
         Ok(index)
+    }
+
+    /// The operations that the index after this one remembers.
+    pub(crate) fn finished_after(&self) -> Vec<Generation> {
+        std::iter::once(&self.generation).chain(&self.finished).take(FINISHED_MAX).cloned().collect()
     }
 
     /// Reads the entries of this index's pages, given in order.

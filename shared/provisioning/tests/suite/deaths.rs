@@ -304,6 +304,49 @@ fn an_update_that_its_rollback_overtook_marks_nothing_and_takes_back_what_it_mad
 }
 
 #[test]
+fn a_late_duplicate_of_a_finished_update_turns_nothing_back() {
+    let (first, second) = (Declared::nodes(&[0]), Declared::nodes(&[0, 1]));
+    let service = in_service(&first);
+    update(&service, &first, &second, "update-1").unwrap().unwrap();
+    service.revive();
+    for third in [
+        first.clone(),
+        Declared::nodes(&[0, 1, 2]),
+        Declared::nodes(&[0, 2]).with("Applications", vec!["other"]),
+        second.clone().with("NodeDomain", "new.example.org"),
+    ] {
+        let start = service.copy();
+        let calm = start.copy();
+        update(&calm, &second, &third, "update-2").unwrap().unwrap();
+        for pause_at in 0..=calm.calls().len() {
+            let world = start.copy();
+            world.show("UPDATE_IN_PROGRESS", Some(OWNER));
+            let (spec, before, pinned) = (third.spec(), second.lenient(), pinned());
+            let newer = operation(OperationKind::Update, "update-2");
+            let mut newer =
+                std::pin::pin!(provisioning::reconcile(&world, &pinned, &newer, &spec, Some(&before)));
+            world.pause_at(pause_at);
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            let waits = newer.as_mut().poll(&mut context).is_pending();
+            assert_eq!(waits, pause_at < calm.calls().len(), "{pause_at}");
+            world.go_on();
+            let written = world.writes().len();
+            let _ = update(&world, &first, &second, "update-1");
+            assert_eq!(world.writes()[written..], [""; 0], "{pause_at}: the duplicate");
+            if waits {
+                world.drive(newer).unwrap().unwrap_or_else(|error| panic!("{pause_at}: {error}"));
+            }
+            assert_in_service(&world, &third);
+            let told = |world: &World| {
+                let index = roster(world).0;
+                (index.serial, index.generation, index.finished)
+            };
+            assert_eq!(told(&world), told(&calm), "{pause_at}");
+        }
+    }
+}
+
+#[test]
 fn a_create_that_its_delete_overtook_takes_back_what_it_made() {
     let calm = World::default();
     create(&calm, &two_nodes(), "create-1").unwrap().unwrap();
