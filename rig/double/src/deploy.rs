@@ -1,0 +1,362 @@
+//! The KMS Stack, deployed into a double: what CloudFormation would have made before it asks for the
+//! keys, as the repository's template says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use policies::template::{Resolved, Stack as Resolving, Template};
+use serde_json::{Value, json};
+
+use crate::double::Double;
+use crate::kms::{KeySpec, NewKey};
+use crate::place::Place;
+use crate::stacks::{Resource, Stack, name_in};
+use crate::world::World;
+
+/// The stack that is deployed unless another is named.
+pub const STACK_ID: &str =
+    "arn:aws:cloudformation:us-east-1:111122223333:stack/kms/51af3dc0-da77-11e4-872e-1234567db123";
+/// The logical ids of what tests ask for.
+const KEYS: &str = "Keys";
+const SECRETS_KEY: &str = "SecretsKey";
+const RECORD_KEY: &str = "RecordKey";
+const ROLE: &str = "NodeKeysRole";
+/// What the logical ids of the nodes' policies begin with.
+const NODE_READER: &str = "NodeReader";
+
+/// The KMS Stack of the repository's template.
+#[derive(Clone, Debug)]
+pub struct KmsStack {
+    /// Where it is.
+    pub place: Place,
+    /// Its id.
+    pub stack_id: String,
+    /// The role of node-keys.
+    pub role: String,
+    /// The access key that acts as this role.
+    pub access_key: String,
+    /// The access keys of all the template's roles, by their logical ids.
+    pub roles: BTreeMap<String, String>,
+    /// The ARN of the key that encrypts secrets.
+    pub secrets_key: String,
+    /// The ARN of the key that signs records.
+    pub record_key: String,
+    /// The access keys of the nodes' roles, by the nodes' indexes.
+    pub nodes: BTreeMap<u32, String>,
+    endpoint: String,
+    resolved: Resolved,
+}
+
+impl KmsStack {
+    /// Deploys the stack with parameters other than the template's defaults. The resource `Keys` has
+    /// not been asked for yet. Each node has a role, [`KmsStack::node_role`], with its reader policy; the
+    /// key policy lets it read only if the parameter `NodeRoleArns` names it.
+    ///
+    /// # Errors
+    ///
+    /// When the template cannot be read, or when a policy in it cannot be evaluated.
+    pub fn deploy<'a>(
+        double: &Double,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> anyhow::Result<Self> {
+        Self::deploy_as(double, STACK_ID, parameters)
+    }
+
+    /// The same under another id, which tells account, Region and name. A stack of this id that is
+    /// deployed already is updated: its keys stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`KmsStack::deploy`].
+    pub fn deploy_as<'a>(
+        double: &Double,
+        stack_id: &str,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> anyhow::Result<Self> {
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
+        let template = std::fs::read_to_string(template).context("reading the template")?;
+        let template = Template::read(&template)?;
+        let (place, _) = Place::of_arn(stack_id, "cloudformation").context("not a stack's id")?;
+        let mut stack = Resolving::new(stack_id).context("not a stack's id")?;
+        for (name, value) in parameters {
+            stack = stack.parameter(name, value);
+        }
+        let endpoint = double.endpoint();
+        double.with(|world| Deployment { world, template: &template, place, stack_id, stack }.run(endpoint))
+    }
+
+    /// The place of a stack, by its id.
+    #[must_use]
+    pub fn place_of(stack_id: &str) -> Option<Place> {
+        Place::of_arn(stack_id, "cloudformation").map(|(place, _)| place)
+    }
+
+    /// The ARN of a node's role in a place.
+    #[must_use]
+    pub fn node_role(place: &Place, index: u32) -> String {
+        format!("arn:{}:iam::{}:role/node-{index}", place.partition(), place.account)
+    }
+
+    /// What the function's process is told by its environment beside what Lambda tells every function.
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let function = self.resolved.resource("NodeKeysFunction").unwrap_or_default();
+        let told = function["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
+        let told =
+            told.into_iter().map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()));
+        let ours = [
+            ("AWS_ACCESS_KEY_ID", self.access_key.as_str()),
+            ("AWS_DEFAULT_REGION", &self.place.region),
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_REGION", &self.place.region),
+            ("AWS_SECRET_ACCESS_KEY", "of-nobody"),
+            ("AWS_SESSION_TOKEN", "of-nobody"),
+        ];
+        ours.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(told).collect()
+    }
+
+    /// The same for one process of several: its calls have this session.
+    #[must_use]
+    pub fn environment_of(&self, session: &str) -> BTreeMap<String, String> {
+        let mut environment = self.environment();
+        environment.insert("AWS_SESSION_TOKEN".to_owned(), session.to_owned());
+        environment
+    }
+
+    /// The properties of the resource `Keys`, as CloudFormation sends them: every value a text.
+    #[must_use]
+    pub fn properties(&self) -> Value {
+        texts(self.resolved.resource(KEYS).unwrap_or_default())
+    }
+
+    /// Lets CloudFormation show the resource in a status, and the stack in one that goes with it:
+    /// `CREATE_IN_PROGRESS`, `UPDATE_IN_PROGRESS`, `DELETE_IN_PROGRESS` or an end of these. The
+    /// physical id stays unless one is given.
+    pub fn shows(&self, double: &Double, status: &str, physical_id: Option<&str>) {
+        double.with(|world| {
+            let Some(stack) = world.stack_mut(&self.stack_id) else { return };
+            status.clone_into(&mut stack.status);
+            let Some(resource) = stack.resources.get_mut(KEYS) else { return };
+            status.clone_into(&mut resource.status);
+            if let Some(id) = physical_id {
+                resource.physical_id = Some(id.to_owned());
+            }
+        });
+    }
+
+    /// An event as CloudFormation sends it: `Create`, `Update` or `Delete`.
+    #[must_use]
+    pub fn event(&self, request_type: &str, request_id: &str, response_url: &str) -> Value {
+        json!({
+            "RequestType": request_type,
+            "RequestId": request_id,
+            "StackId": self.stack_id,
+            "ResponseURL": response_url,
+            "ResourceType": "Custom::NodeKeys",
+            "LogicalResourceId": KEYS,
+            "ResourceProperties": self.properties(),
+        })
+    }
+}
+
+/// A deployment under way.
+struct Deployment<'a> {
+    world: &'a mut World,
+    template: &'a Template,
+    place: Place,
+    stack_id: &'a str,
+    stack: Resolving,
+}
+
+impl Deployment<'_> {
+    /// Makes what depends on nothing first: names, then roles, then keys, then the roles' policies.
+    fn run(mut self, endpoint: String) -> anyhow::Result<KmsStack> {
+        let ids: Vec<(String, String)> = {
+            let resolved = self.template.resolve(&self.stack)?;
+            resolved.resources().map(|(id, kind)| (id.to_owned(), kind.to_owned())).collect()
+        };
+        let before = self.world.stack(self.stack_id).cloned();
+        for (id, kind) in &ids {
+            self.name(id, kind);
+        }
+        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::Role") {
+            self.world.add_role(&self.role_arn(id), &[])?;
+        }
+        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::KMS::Key") {
+            let known = before.as_ref().and_then(|stack| stack.resources.get(id)?.physical_id.as_ref());
+            let known = known.map(|key| self.place.arn("kms", &format!("key/{key}")));
+            self.key(id, known)?;
+        }
+        let resolved = self.template.resolve(&self.stack)?;
+        self.aliases(&resolved, &ids)?;
+        let roles = self.policies(&resolved, &ids)?;
+        let role = self.role_arn(ROLE);
+        let access_key = roles.get(ROLE).cloned().context("the template has no role of this name")?;
+        let nodes = self.nodes(&resolved, &ids)?;
+        let key = |id: &str| self.key_arn(&resolved, id);
+        let (secrets_key, record_key) = (key(SECRETS_KEY)?, key(RECORD_KEY)?);
+        self.put_stack(&ids, before, [(SECRETS_KEY, &secrets_key), (RECORD_KEY, &record_key)]);
+        let (place, stack_id) = (self.place, self.stack_id.to_owned());
+        Ok(KmsStack {
+            place,
+            stack_id,
+            role,
+            access_key,
+            roles,
+            secrets_key,
+            record_key,
+            nodes,
+            endpoint,
+            resolved,
+        })
+    }
+
+    /// What `Ref` and `GetAtt` give for things whose ARN follows from their name.
+    fn name(&mut self, id: &str, kind: &str) {
+        let physical_id = format!("{}-{id}", name_in(self.stack_id));
+        let iam = |resource: &str| {
+            format!("arn:{}:iam::{}:{resource}/{physical_id}", self.place.partition(), self.place.account)
+        };
+        let arn = match kind {
+            "AWS::IAM::Role" => iam("role"),
+            "AWS::IAM::ManagedPolicy" => iam("policy"),
+            "AWS::Logs::LogGroup" => self.place.arn("logs", &format!("log-group:{physical_id}:*")),
+            "AWS::Serverless::Function" => self.place.arn("lambda", &format!("function:{physical_id}")),
+            _ => return,
+        };
+        let reference = if kind == "AWS::IAM::ManagedPolicy" { &arn } else { &physical_id };
+        self.stack = self.stack.clone().physical_id(id, reference).attribute(id, "Arn", arn.as_str());
+    }
+
+    fn role_arn(&self, id: &str) -> String {
+        let (place, name) = (&self.place, name_in(self.stack_id));
+        format!("arn:{}:iam::{}:role/{name}-{id}", place.partition(), place.account)
+    }
+
+    fn key(&mut self, id: &str, known: Option<String>) -> anyhow::Result<()> {
+        let properties = self.template.resolve(&self.stack)?.resource(id)?;
+        let policy = properties["KeyPolicy"].to_string();
+        let arn = match known {
+            Some(arn) => {
+                self.world.put_key_policy(&arn, &policy)?;
+                arn
+            }
+            None => {
+                let spec = properties["KeySpec"].as_str().unwrap_or("SYMMETRIC_DEFAULT");
+                let spec = KeySpec::of_name(spec).with_context(|| format!("{id} is a {spec}"))?;
+                let tags = properties["Tags"].as_array().into_iter().flatten();
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                self.world.create_key(
+                    &self.place,
+                    NewKey {
+                        multi_region: properties["MultiRegion"] == true,
+                        description: text(&properties["Description"]),
+                        tags: tags.map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect(),
+                        ..NewKey::new(spec, policy)
+                    },
+                )?
+            }
+        };
+        let key_id = self.world.key(&arn).map(|key| key.id.clone()).unwrap_or_default();
+        self.stack = self.stack.clone().physical_id(id, &key_id).attribute(id, "Arn", arn.as_str());
+        Ok(())
+    }
+
+    fn key_arn(&self, resolved: &Resolved, id: &str) -> anyhow::Result<String> {
+        // The template's outputs are the one way to a resolved attribute.
+        let output = if id == SECRETS_KEY { "KmsKeyArn" } else { "RecordKeyArn" };
+        let arn = resolved.output(output)?;
+        arn.as_str().map(str::to_owned).with_context(|| format!("the output {output} is no text"))
+    }
+
+    fn aliases(&mut self, resolved: &Resolved, ids: &[(String, String)]) -> anyhow::Result<()> {
+        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::KMS::Alias") {
+            let properties = resolved.resource(id)?;
+            let text = |name: &str| properties[name].as_str().unwrap_or_default();
+            let target = self.place.arn("kms", &format!("key/{}", text("TargetKeyId")));
+            self.world.create_alias(&self.place, text("AliasName"), &target);
+        }
+        Ok(())
+    }
+
+    /// Attaches their policies to the template's roles, and gives the roles' access keys.
+    fn policies(
+        &mut self,
+        resolved: &Resolved,
+        ids: &[(String, String)],
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut attached: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::Policy") {
+            let properties = resolved.resource(id)?;
+            let document = properties["PolicyDocument"].to_string();
+            let roles =
+                properties["Roles"].as_array().with_context(|| format!("policy {id} is for nobody"))?;
+            for role in roles {
+                let role = role.as_str().with_context(|| format!("policy {id} is for {role}"))?;
+                attached.entry(role.to_owned()).or_default().push(document.clone());
+            }
+        }
+        let mut access_keys = BTreeMap::new();
+        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::Role") {
+            let properties = resolved.resource(id)?;
+            for unread in ["ManagedPolicyArns", "PermissionsBoundary", "Policies"] {
+                ensure!(properties[unread].is_null(), "{id} has {unread}, which is not read here");
+            }
+            let (arn, name) = (self.role_arn(id), format!("{}-{id}", name_in(self.stack_id)));
+            let policies = attached.remove(&name).unwrap_or_default();
+            access_keys.insert(id.clone(), self.world.add_role(&arn, &policies)?);
+        }
+        ensure!(attached.is_empty(), "policies for roles that the template does not make: {attached:?}");
+        Ok(access_keys)
+    }
+
+    /// Makes the nodes' roles, and gives their access keys.
+    fn nodes(
+        &mut self,
+        resolved: &Resolved,
+        ids: &[(String, String)],
+    ) -> anyhow::Result<BTreeMap<u32, String>> {
+        let mut nodes = BTreeMap::new();
+        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::ManagedPolicy") {
+            let index = id.strip_prefix(NODE_READER).and_then(|index| index.parse().ok());
+            let index = index.with_context(|| format!("{id} is no node's policy"))?;
+            let policy = resolved.resource(id)?["PolicyDocument"].to_string();
+            let role = KmsStack::node_role(&self.place, index);
+            nodes.insert(index, self.world.add_role(&role, &[policy])?);
+        }
+        Ok(nodes)
+    }
+
+    fn put_stack(&mut self, ids: &[(String, String)], before: Option<Stack>, keys: [(&str, &str); 2]) {
+        let mut stack = before.unwrap_or_else(|| Stack::new(self.stack_id, "CREATE_IN_PROGRESS"));
+        for (id, kind) in ids {
+            if stack.resources.contains_key(id) {
+                continue;
+            }
+            let arn = keys.iter().find(|(known, _)| known == id).map(|(_, arn)| *arn);
+            let key = arn.and_then(|arn| Some(self.world.key(arn)?.id.clone()));
+            let resource = if id == KEYS {
+                Resource::new(kind, "CREATE_IN_PROGRESS")
+            } else {
+                let name = format!("{}-{id}", stack.name);
+                Resource::new(kind, "CREATE_COMPLETE").with_physical_id(key.unwrap_or(name))
+            };
+            stack.resources.insert(id.clone(), resource);
+        }
+        self.world.put_stack(stack);
+    }
+}
+
+/// CloudFormation sends the properties of a custom resource as texts (CloudFormation User Guide,
+/// "Custom resource reference").
+fn texts(value: Value) -> Value {
+    match value {
+        Value::Number(_) | Value::Bool(_) => Value::String(value.to_string()),
+        Value::Array(items) => items.into_iter().map(texts).collect(),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (name, texts(value))).collect())
+        }
+        Value::Null | Value::String(_) => value,
+    }
+}

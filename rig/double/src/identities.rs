@@ -1,0 +1,117 @@
+//! Who calls: accounts' root users and roles, known by access key.
+
+use std::collections::BTreeMap;
+
+use policies::{IdentityPolicy, Principal};
+
+use crate::access::identity_policy;
+use crate::error::ApiError;
+use crate::place::{Place, partition_of};
+
+/// The account of access key `test`.
+const TEST_ACCOUNT: &str = "000000000000";
+/// The name of every session.
+const SESSION: &str = "session";
+
+/// A role that a test has made.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// The account it belongs to.
+    pub account: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The access key that acts as it.
+    pub access_key: String,
+    pub(crate) policies: Vec<IdentityPolicy>,
+}
+
+/// Who makes a call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Caller {
+    /// The account that is charged, and in which names without an ARN are looked up.
+    pub(crate) place: Place,
+    /// The ARN of the account's root user, or of the role.
+    pub(crate) arn: String,
+    /// The same, as policies see it.
+    pub(crate) principal: Principal,
+    /// The number of the call in the record.
+    pub(crate) call: u64,
+}
+
+/// The identities of all accounts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Identities {
+    roles: BTreeMap<String, Role>,
+    keys_given: u32,
+    /// By account.
+    organizations: BTreeMap<String, String>,
+}
+
+impl Identities {
+    /// Adds a role, or gives the role of this ARN other policies.
+    pub(crate) fn add_role(&mut self, arn: &str, policies: &[String]) -> Result<&Role, ApiError> {
+        let account = match Principal::role(arn, SESSION) {
+            Ok(principal) => principal.account().unwrap_or_default().to_owned(),
+            Err(error) => return Err(ApiError::validation(error.to_string())),
+        };
+        let name = arn.rsplit('/').next().unwrap_or(arn);
+        let numbered = policies.iter().enumerate();
+        let read = numbered.map(|(index, text)| identity_policy(&format!("{name}[{index}]"), text));
+        let policies = read.collect::<Result<Vec<_>, _>>()?;
+        let access_key = match self.role(arn) {
+            Some(known) => known.access_key.clone(),
+            // As long as a real one, and nobody's.
+            None => {
+                self.keys_given += 1;
+                format!("ASIADOUBLE{:010}", self.keys_given)
+            }
+        };
+        let role = Role { account, arn: arn.to_owned(), access_key: access_key.clone(), policies };
+        Ok(self.roles.entry(access_key).insert_entry(role).into_mut())
+    }
+
+    /// The role of an ARN.
+    pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
+        self.roles.values().find(|role| role.arn == arn)
+    }
+
+    /// Takes a role away, with its policies and its access key.
+    pub(crate) fn remove_role(&mut self, arn: &str) {
+        self.roles.retain(|_, role| role.arn != arn);
+    }
+
+    /// Puts an account into an organization.
+    pub(crate) fn join(&mut self, account: &str, organization: &str) {
+        self.organizations.insert(account.to_owned(), organization.to_owned());
+    }
+
+    /// Who an access key stands for. `None` for one that nobody has.
+    pub(crate) fn caller(&self, access_key: &str, region: &str, call: u64) -> Option<Caller> {
+        let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
+        let (account, arn, principal) = match self.roles.get(access_key) {
+            Some(role) => {
+                (role.account.as_str(), role.arn.clone(), Principal::role(&role.arn, SESSION).ok()?)
+            }
+            None if is_account || access_key == "test" => {
+                let account = if is_account { access_key } else { TEST_ACCOUNT };
+                let arn = format!("arn:{}:iam::{account}:root", partition_of(region));
+                (account, arn.clone(), Principal::root(&arn).ok()?)
+            }
+            None => return None,
+        };
+        let principal = match self.organizations.get(account) {
+            Some(organization) => principal.in_organization(organization),
+            None => principal,
+        };
+        Some(Caller { place: Place::new(account, region), arn, principal, call })
+    }
+}
+
+/// The refusal of an access key that nobody has (each API Reference, "Common Errors").
+pub(crate) fn unknown_access_key(query_protocol: bool) -> ApiError {
+    if query_protocol {
+        let said = "The X.509 certificate or AWS access key ID provided does not exist in our records.";
+        return ApiError::new("InvalidClientTokenId", said).with_status(403);
+    }
+    ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
+}

@@ -1,0 +1,117 @@
+//! Staging labels, and `UpdateSecretVersionStage`.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::access::Context;
+use crate::error::{Answer, ApiError};
+use crate::identities::Caller;
+use crate::secrets::Secret;
+use crate::secrets::finding::{find_mut, in_use};
+use crate::secrets::secret::CURRENT;
+use crate::world::World;
+
+/// The label of the version that counted before.
+const PREVIOUS: &str = "AWSPREVIOUS";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct UpdateSecretVersionStage {
+    secret_id: String,
+    version_stage: String,
+    remove_from_version_id: Option<String>,
+    move_to_version_id: Option<String>,
+}
+
+/// Moves a label, adds one or takes one away. A label that is on another version moves only if that
+/// version is named, so that who moves it knows what was there (Secrets Manager API Reference,
+/// `UpdateSecretVersionStage`, `RemoveFromVersionId`).
+pub(super) fn update(world: &mut World, caller: &Caller, input: UpdateSecretVersionStage) -> Answer {
+    check_labels(Some(std::slice::from_ref(&input.version_stage)))?;
+    let mut context = Context::default();
+    context.add("secretsmanager:VersionStage", [&input.version_stage]);
+    let now = world.now();
+    let action = "secretsmanager:UpdateSecretVersionStage";
+    let secret = find_mut(world, caller, action, &input.secret_id, context)?;
+    in_use(secret)?;
+    let label = input.version_stage.as_str();
+    let holder = secret.staged(label).map(|version| version.id.clone());
+    if let Some(from) = &input.remove_from_version_id
+        && holder.as_ref() != Some(from)
+    {
+        return Err(invalid(format!("Staging label {label} isn't currently attached to version {from}.")));
+    }
+    match (&input.move_to_version_id, holder) {
+        (None, _) if input.remove_from_version_id.is_none() => {
+            return Err(invalid("You must specify RemoveFromVersionId or MoveToVersionId.".to_owned()));
+        }
+        (None, _) if label == CURRENT => {
+            return Err(invalid(
+                "You can only move staging label AWSCURRENT to a different secret version. It can't be completely \
+                 removed."
+                    .to_owned(),
+            ));
+        }
+        (None, holder) => {
+            let version = holder.and_then(|holder| secret.versions.get_mut(&holder));
+            if let Some(version) = version {
+                version.stages.remove(label);
+            }
+        }
+        (Some(to), _) if !secret.versions.contains_key(to) => {
+            return Err(ApiError::new(
+                "ResourceNotFoundException",
+                format!("Secrets Manager can't find the specified secret version: {to}."),
+            ));
+        }
+        (Some(to), Some(holder)) if holder != *to && input.remove_from_version_id.is_none() => {
+            return Err(invalid(format!(
+                "The parameter RemoveFromVersionId can't be empty. Staging label {label} is currently attached to \
+                 version {holder}, so you must explicitly reference that version in RemoveFromVersionId."
+            )));
+        }
+        (Some(to), _) => attach(secret, label, to),
+    }
+    secret.changed = now;
+    Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
+}
+
+/// Attaches a label to a version, and to no other. Whatever AWSCURRENT leaves gets AWSPREVIOUS (the
+/// same page).
+pub(super) fn attach(secret: &mut Secret, label: &str, to: &str) {
+    let holder = secret.staged(label).map(|version| version.id.clone());
+    if holder.as_deref() == Some(to) {
+        return;
+    }
+    if let Some(version) = holder.as_ref().and_then(|holder| secret.versions.get_mut(holder)) {
+        version.stages.remove(label);
+    }
+    if let Some(version) = secret.versions.get_mut(to) {
+        version.stages.insert(label.to_owned());
+    }
+    if label == CURRENT
+        && let Some(holder) = holder
+    {
+        attach(secret, PREVIOUS, &holder);
+        if let Some(version) = secret.versions.get_mut(to) {
+            version.stages.remove(PREVIOUS);
+        }
+    }
+}
+
+/// Labels of 1 to 256 characters, 1 to 20 of them (Secrets Manager API Reference, `PutSecretValue`,
+/// `VersionStages`).
+pub(super) fn check_labels(labels: Option<&[String]>) -> Result<(), ApiError> {
+    let Some(labels) = labels else { return Ok(()) };
+    if !(1..=20).contains(&labels.len()) {
+        return Err(ApiError::length("versionStages", "less than or equal to 20, and at least 1"));
+    }
+    if labels.iter().any(|label| !(1..=256).contains(&label.chars().count())) {
+        return Err(ApiError::length("versionStages.member", "less than or equal to 256, and at least 1"));
+    }
+    Ok(())
+}
+
+fn invalid(said: String) -> ApiError {
+    ApiError::new("InvalidParameterException", said)
+}

@@ -1,0 +1,22 @@
+//! The double keeps AWS's documented word: each rule kept and broken once, over the real SDKs.
+
+mod accounts;
+mod function;
+mod kms;
+mod parameter_limits;
+mod parameter_lists;
+mod parameters;
+mod rates;
+mod record;
+mod secret_keys;
+mod secret_lists;
+mod secret_policies;
+mod secret_removal;
+mod secret_tags;
+mod secret_versions;
+mod secrets;
+mod stacks;
+mod support;
+mod template;
+mod twists;
+mod wire;
