@@ -1,16 +1,11 @@
 //! From CloudFormation's words to provisioning's, and back. Decides nothing.
 
 use aws::AwsWorld;
-use custom_resource::{Deadline, Failure, IdentityScheme, Provider, Request, Success, data_budget};
+use custom_resource::{Deadline, Failure, Provider, Request, Success, data_budget};
 use provisioning::authority::PinnedStacks;
 use provisioning::ownership::{Generation, Owner, OwnerId};
 use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::{Operation, OperationKind, ProvisionError};
-
-/// How the physical id follows from an event.
-pub(crate) fn identity_scheme() -> IdentityScheme {
-    IdentityScheme::new(OwnerId::PREFIX).property("Namespace", Some("keyboot")).property("Cluster", None)
-}
 
 /// The provider of `Custom::NodeKeys`.
 #[derive(Debug)]
@@ -28,10 +23,15 @@ impl Provider for NodeKeys {
 
     async fn update(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
         let result = self.reconcile(request, OperationKind::Update).await;
-        if result.is_err() && request.is_replacement() {
-            self.abandon_replacement(request).await;
+        match result {
+            Ok(success) => Ok(self.clear_after_failed_replacement(request, success).await),
+            Err(failure) => {
+                if request.is_replacement() {
+                    self.abandon_replacement(request).await;
+                }
+                Err(failure)
+            }
         }
-        result
     }
 
     async fn delete(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
@@ -76,6 +76,32 @@ impl NodeKeys {
         let spec = LenientSpec::read(request.properties.as_map());
         let _ = self.remove(&operation, &spec).await;
     }
+
+    /// A replacement that died at every attempt had no chance to clean up after itself. The Update
+    /// that takes it back shows its properties as the old ones, and CloudFormation never learned of
+    /// its id: whatever stands under it goes by the rules. The rollback succeeds in any case.
+    async fn clear_after_failed_replacement(&self, request: &Request, success: Success) -> Success {
+        let Some(id) = id_of_failed_replacement(request) else { return success };
+        let mut operation = operation(request, OperationKind::Update, id);
+        operation.delivered_id = operation.owner.id.to_string();
+        let spec = LenientSpec::read(request.old_properties.as_ref().unwrap_or(&request.properties).as_map());
+        match self.remove(&operation, &spec).await {
+            Ok(told) => with_reason(success, &told),
+            Err(error) => {
+                success.because(format!("what the failed replacement made could not be removed: {error}"))
+            }
+        }
+    }
+}
+
+/// The id that the properties before an Update belong to, where it is neither the one that the
+/// Update speaks of nor the one it leads to: that of a replacement which never succeeded.
+fn id_of_failed_replacement(request: &Request) -> Option<OwnerId> {
+    let old = request.old_properties.as_ref()?;
+    let id = identity::scheme().derive(&request.stack_id, &request.logical_id, old);
+    let known = [&request.physical_id, &request.derived_id];
+    let is_known = known.iter().any(|known| known.identity() == id.identity());
+    if is_known { None } else { owner_id(request, id.as_str()) }
 }
 
 /// Reads an id as one of ours: of our form, and of the event's own stack and resource.

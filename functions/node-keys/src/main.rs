@@ -9,7 +9,7 @@ use custom_resource::{Deadline, Responder, Served, serve};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
-use handler::{NodeKeys, identity_scheme};
+use handler::NodeKeys;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -23,9 +23,9 @@ async fn main() -> ExitCode {
         }
     };
     let provider = &NodeKeys { world, pinned };
-    let (scheme, responder) = (&identity_scheme(), &Responder::new());
+    let (scheme, responder) = (&identity::scheme(), &Responder::new());
     let service = service_fn(async |event: LambdaEvent<Value>| {
-        let deadline = deadline(event.context.deadline);
+        let deadline = Deadline::from_epoch_millis(event.context.deadline);
         let served = serve(event.payload, deadline, scheme, responder, provider).await;
         aws::JsonLines.write(&served_line(&served));
         if served.deserves_another_invocation() {
@@ -37,17 +37,6 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
-}
-
-/// The moment at which Lambda ends the function.
-fn deadline(millis: u64) -> Deadline {
-    // `cargo lambda watch` hands over a span where Lambda hands over a moment: what would lie in
-    // the last century is one.
-    #[cfg(feature = "local")]
-    if millis < 1_000_000_000_000 {
-        return Deadline::after(std::time::Duration::from_millis(millis));
-    }
-    Deadline::from_epoch_millis(millis)
 }
 
 /// The log line that says how an event ended. No URL and no value is in it.

@@ -9,6 +9,7 @@ pub mod authority;
 mod drafting;
 mod environment;
 mod error;
+mod giving_up;
 mod intent;
 mod making;
 pub mod names;

@@ -56,6 +56,31 @@ pub(crate) async fn was_overtaken(
     Ok(!noted && index.is_none_or(|index| index.generation != operation.generation))
 }
 
-fn followed() -> ProvisionError {
+/// Refuses to go on from the mark of a Create whose Delete came between the last look and the mark:
+/// it found no roster yet, and withdrew the note. A duplicate that has come to its end withdraws the
+/// note as well, but then CloudFormation shows no deletion.
+pub(crate) async fn refuse_what_was_deleted(
+    world: &impl World,
+    operation: &Operation,
+    observed: &Observed,
+) -> Result<(), ProvisionError> {
+    let owner = &operation.owner;
+    let intent = world.read_documents(&[owner.id.cluster().intent_parameter(owner.id.digest())]).await?;
+    let noted = intent.into_iter().flatten().next().is_some_and(|text| {
+        signed::verify::<Intent>(&text, &observed.keys)
+            .is_ok_and(|intent| intent.generations.first() == Some(&operation.generation))
+    });
+    if noted {
+        return Ok(());
+    }
+    let shown = world.resource_state(&owner.stack_id, &owner.logical_id).await?;
+    match shown.map(|shown| shown.status) {
+        Some(status) if !status.starts_with("DELETE_") => Ok(()),
+        status => Err(ProvisionError::NotInProgress(status.unwrap_or_else(|| "no such resource".into()))),
+    }
+}
+
+/// The refusal of a delivery that another operation has followed.
+pub(crate) fn followed() -> ProvisionError {
     ProvisionError::NotInProgress("that another operation has followed it".into())
 }

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) made_here: BTreeMap<Slot, Item>,
     /// Secrets to take out of their recovery window.
     pub(crate) restored: BTreeMap<Slot, Item>,
+    /// Secrets that this very call took out of it, or may have.
+    pub(crate) restored_here: BTreeMap<Slot, Item>,
     /// The nodes of these.
     pub(crate) revived: BTreeSet<NodeIndex>,
     /// Whether a note is open that this operation has to bring to its roster.
@@ -128,13 +130,20 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether there is something to make or to restore, or the remains of another operation to
-    /// take over.
-    pub(crate) fn needs_a_note(&self, operation: &Operation, observed: &Observed) -> bool {
+    /// Whether there is something to make or to restore, another roster to write, or the remains of
+    /// another operation to take over.
+    pub(crate) fn needs_a_note(
+        &self,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        observed: &Observed,
+    ) -> bool {
         let of_another = observed
             .open_intent()
             .is_some_and(|intent| intent.generations.first() != Some(&operation.generation));
-        !self.made.is_empty() || !self.restored.is_empty() || of_another
+        let lists_others = observed.entries.iter().map(|entry| &entry.index).ne(&spec.nodes)
+            && !observed.is_committed(&operation.generation);
+        !self.made.is_empty() || !self.restored.is_empty() || lists_others || of_another
     }
 }
 

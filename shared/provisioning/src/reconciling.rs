@@ -10,11 +10,11 @@ use crate::error::ProvisionError;
 use crate::observing::{Observed, observe};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
-use crate::overtaking::{refuse_what_is_over, refuse_what_was_overtaken};
+use crate::overtaking::{followed, refuse_what_is_over, refuse_what_was_deleted, refuse_what_was_overtaken};
 use crate::planning::{Plan, candidates, refuse_what_is_not_ours};
 use crate::ports::World;
 use crate::properties::{ClusterSpec, LenientSpec};
-use crate::retiring;
+use crate::retiring::{self, Removal};
 
 /// Brings a cluster to what `spec` declares.
 ///
@@ -37,26 +37,15 @@ pub async fn reconcile(
     let observed = observe(world, &operation.owner, candidates(spec, before)).await?;
     refuse_what_is_not_ours(operation, spec, &observed)?;
     refuse_what_is_over(operation, &observed)?;
-    let mut plan = Plan::of(operation, spec, &observed)?;
+    let plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed);
-
-    let mut making = None;
-    if plan.needs_a_note(operation, &observed) {
-        let permit = making.insert(permit(world, pinned, operation).await?);
-        if let Err(stopped) = plan.carry_out(world, permit, operation, spec, &observed).await {
-            return Err(plan.give_up(world, making.as_ref(), operation, &observed, stopped).await);
-        }
-    }
-
-    let drafts = Drafts::of(world, operation, spec, &observed, &plan)?;
-    if drafts.differ() || !leaving.changes_nothing() || observed.intent.is_some() {
-        let permit = match permit_to_publish(world, pinned, operation, &plan, &observed).await {
-            Ok(permit) => permit,
-            Err(stopped) => {
-                return Err(plan.give_up(world, making.as_ref(), operation, &observed, stopped).await);
-            }
-        };
-        drafts.publish(world, &permit, operation, &observed, plan.noted).await?;
+    let mut attempt = Attempt { operation, spec, observed: &observed, plan, permit: None, too_late: false };
+    let drafts = match attempt.publish(world, pinned, &leaving).await {
+        Ok(drafts) => drafts,
+        Err(stopped) => return Err(attempt.give_up(world, stopped).await),
+    };
+    let Attempt { mut plan, permit, .. } = attempt;
+    if let Some(permit) = permit {
         // What a follower has taken back into service must not be let go of.
         let is_marked = drafts.index.differs || observed.is_committed(&operation.generation);
         refuse_what_was_overtaken(world, operation, &observed, is_marked).await?;
@@ -69,14 +58,48 @@ pub async fn reconcile(
     Ok(drafts.outcome(world, operation, spec, plan))
 }
 
-async fn permit_to_publish(
-    world: &impl World,
-    pinned: &PinnedStacks,
-    operation: &Operation,
-    plan: &Plan,
-    observed: &Observed,
-) -> Result<Permit, ProvisionError> {
-    let permit = permit(world, pinned, operation).await?;
-    refuse_what_was_overtaken(world, operation, observed, plan.noted).await?;
-    Ok(permit)
+/// One delivery's way from a plan to a published roster, as far as it has come.
+pub(crate) struct Attempt<'a> {
+    pub(crate) operation: &'a Operation,
+    pub(crate) spec: &'a ClusterSpec,
+    pub(crate) observed: &'a Observed,
+    pub(crate) plan: Plan,
+    /// The latest permit; none as long as nothing was written.
+    pub(crate) permit: Option<Permit>,
+    /// Whether it wrote the first roster of a cluster that had been deleted by then.
+    pub(crate) too_late: bool,
+}
+
+impl Attempt<'_> {
+    /// Makes, stores and publishes what is missing, up to the mark.
+    async fn publish(
+        &mut self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+        leaving: &Removal,
+    ) -> Result<Drafts, ProvisionError> {
+        let (operation, spec, observed) = (self.operation, self.spec, self.observed);
+        if self.plan.needs_a_note(operation, spec, observed) {
+            if observed.is_committed(&operation.generation) {
+                // All of it was there at its mark.
+                return Err(followed());
+            }
+            let permit = self.permit.insert(permit(world, pinned, operation).await?);
+            self.plan.carry_out(world, permit, operation, spec, observed).await?;
+        }
+        let drafts = Drafts::of(world, operation, spec, observed, &self.plan)?;
+        if !drafts.differ() && leaving.changes_nothing() && observed.intent.is_none() {
+            return Ok(drafts);
+        }
+        let permit = permit(world, pinned, operation).await?;
+        refuse_what_was_overtaken(world, operation, observed, self.plan.noted).await?;
+        let permit = self.permit.insert(permit);
+        drafts.publish(world, permit, operation, observed, self.plan.noted).await?;
+        if observed.index().is_none() && drafts.index.differs {
+            self.too_late = true;
+            refuse_what_was_deleted(world, operation, observed).await?;
+            self.too_late = false;
+        }
+        Ok(drafts)
+    }
 }

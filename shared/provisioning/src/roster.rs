@@ -113,7 +113,7 @@ impl RosterIndex {
         if pages.len() != self.pages || digest(pages) != self.sha256 {
             return Err(DocumentError::Inconsistent("its digest is not that of its pages"));
         }
-        let mut entries = Vec::with_capacity(self.node_count);
+        let mut entries = Vec::new();
         for page in pages {
             let page: Page =
                 serde_json::from_str(page).map_err(|error| DocumentError::Malformed(error.to_string()))?;

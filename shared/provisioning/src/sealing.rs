@@ -1,13 +1,12 @@
 //! How a secret's value looks in its store, and under which context it is sealed.
 //!
 //! The text that goes to a store is one zeroized type, [`StoredValue`]: whatever holds a
-//! plaintext is wiped when it is dropped, and nothing of it can be printed. No I/O here.
+//! plaintext is wiped when it is dropped, and nothing of it can be printed. A sealed value that
+//! comes back is read by [`SealedSecret::parse`], in the one spelling that is written. No I/O here.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use key_material::{Curve, P2pPrivateKey, SharePassword};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -67,9 +66,25 @@ impl EncryptionContext {
 pub struct SealedSecret {
     schema: u32,
     kind: String,
-    sealed: String,
+    #[serde(with = "base64_form")]
+    sealed: Vec<u8>,
     key_arn: String,
     context: EncryptionContext,
+}
+
+/// Why a stored text is not taken for a sealed value. It never holds the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealedError {
+    /// It is not of the form that sealed values have.
+    #[error("the stored value is no sealed secret of schema {SCHEMA}")]
+    Malformed,
+    /// It is sealed for something other than what was asked for.
+    #[error("the stored value is sealed for another cluster, node or purpose")]
+    Foreign,
+    /// It says what a sealed value says, in other bytes than are ever written.
+    #[error("the stored value is not spelled as sealed secrets are stored")]
+    NotCanonical,
 }
 
 impl SealedSecret {
@@ -84,10 +99,50 @@ impl SealedSecret {
         Self {
             schema: SCHEMA,
             kind: purpose.to_string(),
-            sealed: STANDARD.encode(ciphertext),
+            sealed: ciphertext.to_vec(),
             key_arn: key_arn.into(),
             context,
         }
+    }
+
+    /// Reads what is stored for one secret of a cluster.
+    ///
+    /// The context is compared before anybody asks KMS to open the value: one that was moved here
+    /// from another node or cluster is refused by name, not by a failed Decrypt.
+    ///
+    /// # Errors
+    ///
+    /// [`SealedError`], which says how the text differs from what [`Self::to_stored_value`] writes.
+    pub fn parse(stored: &str, cluster: &ClusterName, slot: &Slot) -> Result<Self, SealedError> {
+        let sealed: Self = serde_json::from_str(stored).map_err(|_| SealedError::Malformed)?;
+        if sealed.schema != SCHEMA || sealed.sealed.is_empty() || sealed.key_arn.is_empty() {
+            return Err(SealedError::Malformed);
+        }
+        if sealed.kind != slot.purpose.to_string() || sealed.context != EncryptionContext::of(cluster, slot) {
+            return Err(SealedError::Foreign);
+        }
+        match sealed.to_stored_value() {
+            Ok(printed) if *printed.0 == stored => Ok(sealed),
+            _ => Err(SealedError::NotCanonical),
+        }
+    }
+
+    /// What KMS is asked to open.
+    #[must_use]
+    pub fn ciphertext(&self) -> &[u8] {
+        &self.sealed
+    }
+
+    /// The ARN of the key that it was sealed under.
+    #[must_use]
+    pub fn key_arn(&self) -> &str {
+        &self.key_arn
+    }
+
+    /// The context that it was sealed under.
+    #[must_use]
+    pub fn context(&self) -> &EncryptionContext {
+        &self.context
     }
 
     /// The text that is stored.
@@ -155,6 +210,22 @@ impl StoredValue {
     }
 }
 
+/// Serde form of bytes: standard base64, padded.
+mod base64_form {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(from)?).map_err(|_| D::Error::custom("it is no base64"))
+    }
+}
+
 impl fmt::Debug for StoredValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredValue").finish_non_exhaustive()
@@ -163,7 +234,15 @@ impl fmt::Debug for StoredValue {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+
+    const SEALED: &str = concat!(
+        r#"{"schema":1,"kind":"p2p-key","sealed":"AQI=","keyArn":"arn:aws:kms:r:1:key/k","#,
+        r#""context":{"keyboot:cluster":"keyboot/tsm","keyboot:node":"0","keyboot:purpose":"p2p-key"}}"#
+    );
 
     fn slot() -> (ClusterName, Slot) {
         let slot = Slot { index: "0".parse().unwrap(), purpose: Purpose::P2pKey };
@@ -176,11 +255,63 @@ mod tests {
         let context = EncryptionContext::of(&cluster, &slot);
         let sealed = SealedSecret::new(&slot.purpose, b"\x01\x02", "arn:aws:kms:r:1:key/k", context);
         let text = sealed.to_stored_value().unwrap();
-        assert_eq!(
-            text.expose(),
-            r#"{"schema":1,"kind":"p2p-key","sealed":"AQI=","keyArn":"arn:aws:kms:r:1:key/k","context":{"keyboot:cluster":"keyboot/tsm","keyboot:node":"0","keyboot:purpose":"p2p-key"}}"#
-        );
-        assert_eq!(serde_json::from_str::<SealedSecret>(text.expose()).unwrap(), sealed);
+        assert_eq!(text.expose(), SEALED);
+    }
+
+    #[test]
+    fn what_is_stored_is_read_and_printed_as_the_same_bytes() {
+        let (cluster, slot) = slot();
+        let sealed = SealedSecret::parse(SEALED, &cluster, &slot).unwrap();
+        assert_eq!(sealed.ciphertext(), b"\x01\x02");
+        assert_eq!(sealed.key_arn(), "arn:aws:kms:r:1:key/k");
+        assert_eq!(*sealed.context(), EncryptionContext::of(&cluster, &slot));
+        assert_eq!(sealed.to_stored_value().unwrap().expose(), SEALED);
+    }
+
+    #[test]
+    fn another_spelling_or_form_is_refused_for_its_fault() {
+        let (cluster, slot) = slot();
+        let refused = |text: &str| SealedSecret::parse(text, &cluster, &slot).unwrap_err();
+        for (from, to) in [
+            ("AQI=", ""),
+            ("AQI=", "AQI"),
+            ("AQI=", "AQJ="),
+            ("AQI=", "AQ I="),
+            (r#""AQI=""#, "null"),
+            (r#""schema":1"#, r#""schema":2"#),
+            (r#""schema":1"#, r#""schema":"1""#),
+            (r#""schema":1"#, r#""schema":1,"schema":1"#),
+            (r#""schema":1"#, r#""schema":1,"more":1"#),
+            (r#""schema":1,"#, ""),
+            ("arn:aws:kms:r:1:key/k", ""),
+            (r#""p2p-key"}}"#, r#""p2p-key"}}x"#),
+            ("{", ""),
+        ] {
+            assert_eq!(refused(&SEALED.replacen(from, to, 1)), SealedError::Malformed, "{from} -> {to}");
+        }
+        for (from, to) in [
+            ("{", " {"),
+            (r#""schema":1"#, r#""schema": 1"#),
+            (r#""schema":1,"kind":"p2p-key""#, r#""kind":"p2p-key","schema":1"#),
+            ("arn:", "\\u0061rn:"),
+            (r#""keyboot:node":"0","#, r#""keyboot:node":"0","keyboot:node":"0","#),
+        ] {
+            assert_eq!(refused(&SEALED.replacen(from, to, 1)), SealedError::NotCanonical, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn a_value_sealed_for_something_else_is_refused() {
+        let (cluster, slot) = slot();
+        let foreign = |text: &str, cluster: &ClusterName, slot: &Slot| {
+            assert_eq!(SealedSecret::parse(text, cluster, slot), Err(SealedError::Foreign), "{text}");
+        };
+        foreign(SEALED, &"keyboot/other".parse().unwrap(), &slot);
+        foreign(SEALED, &cluster, &Slot { index: "1".parse().unwrap(), ..slot.clone() });
+        foreign(SEALED, &cluster, &Slot { purpose: Purpose::SharePassword, ..slot.clone() });
+        foreign(&SEALED.replacen("p2p-key", "api-key", 1), &cluster, &slot);
+        foreign(&SEALED.replace(r#","keyboot:purpose":"p2p-key""#, ""), &cluster, &slot);
+        foreign(&SEALED.replace(r#""keyboot:node""#, r#""extra":"x","keyboot:node""#), &cluster, &slot);
     }
 
     #[test]

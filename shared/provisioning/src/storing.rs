@@ -13,14 +13,12 @@ use crate::making::{MadeValue, make_value};
 use crate::names::{Purpose, SecretName, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
-use crate::overtaking::was_overtaken;
 use crate::ownership::first_version_token;
 use crate::parallel::{both, each};
 use crate::planning::{Item, Plan, incomplete};
 use crate::ports::{MakeError, NewSecret, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{publish, sign};
-use crate::record::NodeRecord;
 
 impl Plan {
     /// Makes and restores: the note first, so that a death half way leaves nothing unfindable.
@@ -51,6 +49,7 @@ impl Plan {
         .await;
         self.made_here = made_here.into_inner();
         let made = made?;
+        self.restored_here = self.restored.clone();
         each(&self.restored, async |(slot, item)| {
             world.restore_secret(permit, &item.arn).await?;
             let event =
@@ -63,60 +62,6 @@ impl Plan {
         self.kept.append(&mut self.restored);
         self.made.clear();
         self.noted = true;
-        Ok(())
-    }
-
-    /// Ends an operation that was stopped before it published, and gives the failure to answer:
-    /// the one that stopped it, or the one that kept it from taking back what it had made.
-    pub(crate) async fn give_up(
-        &self,
-        world: &impl World,
-        permit: Option<&Permit>,
-        operation: &Operation,
-        observed: &Observed,
-        stopped: ProvisionError,
-    ) -> ProvisionError {
-        let undone = self.undo(world, permit, operation, observed, &stopped).await;
-        undone.err().unwrap_or(stopped)
-    }
-
-    /// Removes what this very call made, if another operation has followed meanwhile, or the
-    /// resource is gone and none will: whoever looked did so before all of it was there, and nobody
-    /// would know of it later. What a record names has found a use, and stays.
-    async fn undo(
-        &self,
-        world: &impl World,
-        permit: Option<&Permit>,
-        operation: &Operation,
-        observed: &Observed,
-        stopped: &ProvisionError,
-    ) -> Result<(), ProvisionError> {
-        let Some(permit) = permit else { return Ok(()) };
-        let is_gone = matches!(stopped, ProvisionError::NotInProgress(shown) if shown == "DELETE_COMPLETE");
-        if self.made_here.is_empty() || !(is_gone || was_overtaken(world, operation, observed).await?) {
-            return Ok(());
-        }
-        let (cluster, owner) = (operation.owner.id.cluster(), &operation.owner.id);
-        each(&self.made_here, async |(slot, item)| {
-            let documents = world.read_documents(&[cluster.record_parameter(slot.index)]).await?;
-            let record = documents.into_iter().flatten().next();
-            let is_named = record
-                .and_then(|text| NodeRecord::verify(&text, &observed.keys, cluster, slot.index, 0).ok())
-                .is_some_and(|record| record.names(&slot.purpose, &item.version_id));
-            let facts = world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await?;
-            let is_used = facts.is_some_and(|facts| facts.was_retrieved);
-            if !is_named && !is_used {
-                world.remove_secret(permit, &item.arn).await?;
-                let event =
-                    AuditEvent::new(Action::Removed, &operation.owner.id, &operation.generation, &item.arn);
-                world.record(&event.of(slot));
-            }
-            Ok::<_, ProvisionError>(())
-        })
-        .await?;
-        if is_gone {
-            world.withdraw(permit, &[cluster.intent_parameter(owner.digest())]).await?;
-        }
         Ok(())
     }
 }

@@ -3,11 +3,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
+mod committing;
 mod creating;
 mod deaths;
 mod documents;
 mod fixtures;
+mod pinning;
 mod properties;
 mod removing;
+mod telling;
 mod updating;
 mod world;

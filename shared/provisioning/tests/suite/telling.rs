@@ -1,0 +1,71 @@
+//! What is told, and under which names: tokens, owners in messages, the last byte of an answer.
+
+use provisioning::names::{ClusterName, Purpose};
+use provisioning::ownership::{Generation, first_version_token};
+use provisioning::{NodeOutcome, Outcome, ProvisionError};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::fixtures::{Declared, create, in_service, node, secret};
+use crate::world::World;
+
+/// RFC 9562, section 5.8: version 8, the variant of that RFC, and 122 bits of the digest.
+#[test]
+fn a_token_is_a_uuid_of_the_request_and_the_name() {
+    let cluster: ClusterName = "keyboot/tsm".parse().unwrap();
+    for (request, index, purpose) in [
+        ("create-1", 0, Purpose::P2pKey),
+        ("create-1", 1, Purpose::P2pKey),
+        ("create-2", 0, Purpose::P2pKey),
+        ("create-1", 0, Purpose::ManagementKey),
+        ("create-1", 0, Purpose::ApiKey("default".parse().unwrap())),
+        ("create-1", 0, Purpose::SharePassword),
+    ] {
+        let name = cluster.secret_name(node(index), &purpose);
+        let digest = Sha256::digest(format!("{request}{name}"));
+        let number = u128::from_be_bytes(digest[..16].try_into().unwrap());
+        let number = number & !(0xf000_u128 << 64) | (0x8000_u128 << 64);
+        let number = number & !(0xc000_u128 << 48) | (0x8000_u128 << 48);
+        let hex = format!("{number:032x}");
+        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        assert_eq!(first_version_token(&Generation::new(request), &name), parts.join("-"), "{name}");
+    }
+}
+
+#[test]
+fn a_stranger_is_named_as_far_as_its_tag_can_be_printed() {
+    let long = "x".repeat(300);
+    for (tags, named) in [
+        (json!({ "keyboot:owner": "another/stack" }), "another/stack"),
+        (json!({ "keyboot:owner": "a \n\u{1b}[31mb\u{e9}" }), "a[31mb"),
+        (json!({ "keyboot:owner": long }), &long[..200]),
+        (json!({ "somebody": "else" }), "somebody who is not a keyboot resource"),
+    ] {
+        let world = World::default();
+        let mut foreign = secret(&in_service(&Declared::nodes(&[0])), 0, "p2p-key");
+        foreign.tags = serde_json::from_value(tags).unwrap();
+        world.stored.borrow_mut().secrets.insert("keyboot/tsm/node/0/p2p-key".into(), foreign);
+        let refused = create(&world, &Declared::nodes(&[0]), "create-1").unwrap();
+        let Err(ProvisionError::Foreign { owner, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(owner, named);
+    }
+}
+
+#[test]
+fn an_answer_takes_its_budget_to_the_last_byte() {
+    let nodes = (0..5).map(|index| NodeOutcome {
+        index: node(index),
+        attributes: vec![("PublicKey".into(), "p".repeat(124)), ("P2pKeyArn".into(), "a\"".into())],
+    });
+    let outcome = Outcome {
+        nodes: nodes.collect(),
+        roster_arn: "arn".into(),
+        roster_sha256: "0".repeat(64),
+        told: Vec::new(),
+    };
+    let whole = outcome.attributes(100_000);
+    assert_eq!(whole["NodesInAnswer"], "5");
+    let length = serde_json::to_string(&whole).unwrap().len();
+    assert_eq!(outcome.attributes(length), whole);
+    assert_eq!(outcome.attributes(length - 1)["NodesInAnswer"], "4");
+}
