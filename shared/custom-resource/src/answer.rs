@@ -56,10 +56,14 @@ impl Success {
         self
     }
 
-    /// Adds a sentence for the stack's events.
+    /// Adds a sentence for the stack's events, after those that are there.
     #[must_use]
     pub fn because(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+        let reason = reason.into();
+        self.reason = Some(match self.reason {
+            Some(before) => format!("{before}; {reason}"),
+            None => reason,
+        });
         self
     }
 
@@ -283,7 +287,7 @@ mod tests {
     fn a_failure_fits_whatever_stands_around_it() {
         let longest = |text: &str, times| text.repeat(times);
         let physical_id: PhysicalResourceId = longest("\"", 1024).parse().unwrap();
-        let region = longest("a", 32);
+        let region = format!("us-gov-{}-99", longest("a", 24));
         let (name, uuid) = (longest("n", 128), longest("u", 64));
         let stack_id: StackId =
             format!("arn:aws-us-gov:cloudformation:{region}:123456789012:stack/{name}/{uuid}")

@@ -65,6 +65,7 @@ mod physical_id;
 mod request;
 mod responder;
 mod response_url;
+mod retrying;
 mod serving;
 mod stack_id;
 mod surroundings;

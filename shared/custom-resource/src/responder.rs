@@ -1,8 +1,6 @@
 //! The way to CloudFormation: one PUT, tried until it is taken or there is no time left.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -13,20 +11,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::crypto::ring;
-use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::deadline::Deadline;
 use crate::response_url::ResponseUrl;
-
-/// How long one try may take, from looking up the host to the status of the response.
-const TRY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// About how long the pause after the first try is; each one after is twice as long, up to
-/// [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// About how long a pause can become.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+use crate::retrying::until_taken;
 
 /// The most that is buffered of a response. Only its status matters: its body is never read.
 const MAX_RESPONSE_HEAD: usize = 16 * 1024;
@@ -111,34 +99,18 @@ impl Responder {
         body: Vec<u8>,
         deadline: Deadline,
     ) -> Result<u32, Undelivered> {
-        let mut tries = 0;
-        let client = self.client().map_err(|fault| Undelivered { fault, tries })?;
-        let uri = url.into_uri().map_err(|_| Undelivered { fault: DeliveryFault::NoClient, tries })?;
+        let never_tried = Undelivered { fault: DeliveryFault::NoClient, tries: 0 };
+        let client = self.client().map_err(|_| never_tried)?;
+        let uri = url.into_uri().map_err(|_| never_tried)?;
         let body = Bytes::from(body);
-        let deadline = deadline.for_sending().instant();
-        let mut fault = DeliveryFault::NoTime;
-        while Instant::now() < deadline {
-            tries += 1;
-            let limit = deadline.min(Instant::now() + TRY_TIMEOUT);
-            fault = match timeout_at(limit, put(client, &uri, &body)).await {
-                Ok(Ok(())) => return Ok(tries),
-                Ok(Err(fault)) => fault,
-                Err(_) => DeliveryFault::TimedOut,
-            };
-            let pause = pause_after(tries);
-            if fault.is_final() || Instant::now() + pause >= deadline {
-                break;
-            }
-            sleep(pause).await;
-        }
-        Err(Undelivered { fault, tries })
+        until_taken(deadline.for_sending(), || put(client, &uri, &body)).await
     }
 
-    fn client(&self) -> Result<&HttpsClient, DeliveryFault> {
+    fn client(&self) -> Result<&HttpsClient, rustls::Error> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = make_client().map_err(|_| DeliveryFault::NoClient)?;
+        let client = make_client()?;
         Ok(self.client.get_or_init(|| client))
     }
 }
@@ -173,33 +145,15 @@ fn make_client() -> Result<HttpsClient, rustls::Error> {
     Ok(builder.build(with_schemes.enable_http1().wrap_connector(http)))
 }
 
-/// A pause between a half of its nominal length and the whole, so that functions that failed
-/// together do not come back together.
-fn pause_after(tries: u32) -> Duration {
-    let doublings = tries.saturating_sub(1).min(16);
-    let nominal = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-    // The standard library seeds each of these anew. It need not be more random than that.
-    let random = RandomState::new().build_hasher().finish();
-    let share = f64::from(u16::try_from(random % 1000).unwrap_or_default()) / 1000.0;
-    nominal.mul_f64(0.5 + share / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpListener;
+    use tokio::time::timeout;
 
     use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_differ() {
-        for (tries, nominal) in [(1, 100), (2, 200), (3, 400), (6, 3200), (7, 5000), (u32::MAX, 5000)] {
-            let nominal = Duration::from_millis(nominal);
-            let pauses: Vec<_> = (0..50).map(|_| pause_after(tries)).collect();
-            assert!(pauses.iter().all(|pause| (nominal / 2..=nominal).contains(pause)), "{pauses:?}");
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]));
-        }
-    }
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
@@ -212,7 +166,7 @@ mod tests {
     }
 
     /// What a client says first to a socket that hangs up on it, and what becomes of its request.
-    async fn first_words(scheme: &str) -> (Vec<u8>, Result<(), DeliveryFault>) {
+    async fn first_words(origin: &str) -> (Vec<u8>, Result<(), DeliveryFault>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let listening = tokio::spawn(async move {
@@ -223,18 +177,20 @@ mod tests {
             heard
         });
         let responder = Responder::new();
-        let uri = format!("{scheme}://127.0.0.1:{port}/key?Signature=canary").parse().unwrap();
+        let uri = format!("{origin}:{port}/key?Signature=canary").parse().unwrap();
         let sent = put(responder.client().unwrap(), &uri, &Bytes::from_static(b"canary")).await;
-        let heard = timeout_at(Instant::now() + Duration::from_millis(200), listening).await;
+        let heard = timeout(Duration::from_millis(200), listening).await;
         (heard.map(Result::unwrap).unwrap_or_default(), sent)
     }
 
     #[tokio::test]
     async fn https_begins_with_a_handshake_and_sends_nothing_without_one() {
-        let (heard, sent) = first_words("https").await;
+        let (heard, sent) = first_words("https://localhost").await;
         assert_eq!(sent, Err(DeliveryFault::NoConnection));
-        // A TLS record of type handshake (RFC 8446, section 5.1).
+        // A TLS record of type handshake (RFC 8446, section 5.1), with the name of the host that is to
+        // prove itself.
         assert_eq!(heard[..2], [0x16, 0x03]);
+        assert!(heard.windows(9).any(|window| window == b"localhost"));
         assert!(!heard.windows(6).any(|window| window == b"canary"));
     }
 
@@ -242,7 +198,7 @@ mod tests {
     #[cfg(not(feature = "local"))]
     #[tokio::test]
     async fn plain_http_is_beyond_the_client() {
-        let (heard, sent) = first_words("http").await;
+        let (heard, sent) = first_words("http://127.0.0.1").await;
         assert_eq!(sent, Err(DeliveryFault::NoConnection));
         assert!(heard.is_empty());
     }

@@ -38,6 +38,29 @@ impl Partition {
     fn from_name(name: &str) -> Option<Self> {
         [Self::Aws, Self::AwsCn, Self::AwsUsGov].into_iter().find(|known| known.as_str() == name)
     }
+
+    /// Whether a name is that of a Region of the partition, there already or yet to come: two
+    /// letters of a country or continent, a place in it, and a number (AWS General Reference, "AWS
+    /// service endpoints").
+    ///
+    /// It is not enough that a name could stand in a host's: S3 has endpoints such as
+    /// `s3-external-1` and `s3-accelerate`, and below those a bucket may be anybody's.
+    fn has_region(self, name: &str) -> bool {
+        let letter = |byte: u8| byte.is_ascii_lowercase();
+        let (area, rest) = match name.strip_prefix("us-gov-") {
+            Some(rest) => ("us-gov", rest),
+            None => name.split_once('-').unwrap_or_default(),
+        };
+        let area_is_its_own = match self {
+            Self::Aws => area != "cn" && consists_of(area, 2..=2, letter),
+            Self::AwsCn => area == "cn",
+            Self::AwsUsGov => area == "us-gov",
+        };
+        let Some([place, number]) = exactly(rest.split('-')) else { return false };
+        area_is_its_own
+            && consists_of(place, 1..=24, letter)
+            && consists_of(number, 1..=2, |byte| byte.is_ascii_digit())
+    }
 }
 
 /// The id of a stack: `arn:<partition>:cloudformation:<region>:<account>:stack/<name>/<uuid>`.
@@ -100,13 +123,11 @@ impl FromStr for StackId {
         let [arn, partition, service, region, account, resource] = exactly(text.split(':')).ok_or(fault)?;
         let [kind, name, uuid] = exactly(resource.split('/')).ok_or(fault)?;
         let partition = Partition::from_name(partition).ok_or(fault)?;
-        let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let sound = arn == "arn"
             && service == "cloudformation"
             && kind == "stack"
-            && consists_of(region, 1..=32, lower)
-            && region.starts_with(|first: char| first.is_ascii_lowercase())
+            && partition.has_region(region)
             && consists_of(account, 12..=12, |byte| byte.is_ascii_digit())
             && consists_of(name, 1..=128, word)
             && consists_of(uuid, 1..=64, word);

@@ -150,3 +150,17 @@ fn push_checksum(text: &mut String) {
     let checksum = crc32fast::hash(text.as_bytes());
     base62::push(text, &checksum.to_be_bytes(), CHECKSUM_DIGITS);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer that grows leaves its old bytes behind.
+    #[test]
+    fn the_text_is_as_long_as_its_buffer() {
+        for kind in ApiKeyKind::ALL {
+            let key = ApiKey::derive_from_entropy(kind, &[0xff; 32]);
+            assert_eq!(key.text.len(), key.text.capacity(), "{kind:?}");
+        }
+    }
+}

@@ -8,6 +8,7 @@ use custom_resource::{
 };
 use serde_json::{Value, json};
 
+use crate::clock::{nothing_more, serve_flying};
 use crate::support::{Bucket, Doing, Reaction, Received, STACK_ID, event, id_of, scheme};
 
 const TAKEN: &[Reaction] = &[Reaction::Status(200)];
@@ -185,33 +186,6 @@ async fn a_budget_counts_the_id_that_will_be_answered() {
 }
 
 #[tokio::test]
-async fn a_reason_of_many_bytes_arrives_whole_or_cut() {
-    let frame = {
-        let provider = Doing::new(async |_| Err(Failure::new("x")));
-        let (_, received) = told(|url| event("Create", url), &provider).await;
-        received.body.len() - 1
-    };
-    for total in 4090..=4100_usize {
-        let room = total - frame;
-        let reason = "€".repeat(room / 3) + &"x".repeat(room % 3);
-        let provider = Doing::new(async |_| Err(Failure::new(reason.clone())));
-        let (answer, received) = told(|url| event("Create", url), &provider).await;
-        let length = received.head.to_lowercase();
-        assert!(length.contains(&format!("content-length: {}", received.body.len())));
-        let document = received.json();
-        let sent = document["Reason"].as_str().unwrap();
-        assert_eq!(answer.reason.as_deref(), Some(sent));
-        if total <= MAX_ANSWER_BYTES {
-            assert_eq!(received.body.len(), total);
-            assert_eq!(sent, reason);
-        } else {
-            assert!((MAX_ANSWER_BYTES - 3..=MAX_ANSWER_BYTES).contains(&received.body.len()));
-            assert!(sent.ends_with('…'));
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_panic_is_told_without_its_message() {
     let at_once = Doing::new(async |_| panic!("8f14e45f"));
     let later = Doing::new(async |_| {
@@ -230,58 +204,20 @@ async fn a_panic_is_told_without_its_message() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_is_stopped_and_answered_for() {
     let bucket = Bucket::start(TAKEN).await;
     let provider = Doing::new(async |_| std::future::pending().await);
-    let start = std::time::Instant::now();
-    let deadline = Deadline::after(Duration::from_secs(2));
-    let served =
-        serve(event("Create", &bucket.url()), deadline, &scheme(), &Responder::new(), &provider).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    let time = Duration::from_secs(8);
+    let (served, took) = serve_flying(&bucket, event("Create", &bucket.url()), time, &provider).await;
+    // Three quarters of so little time are for the work.
+    assert!((Duration::from_secs(6)..Duration::from_secs(7)).contains(&took), "{took:?}");
     let Served::Answered { answer, .. } = served else { panic!("{served:?}") };
     assert_eq!(answer.ending, Ending::OutOfTime);
     let document = bucket.accepted().json();
     assert_eq!(document["Status"], "FAILED");
     assert!(document["Reason"].as_str().unwrap().contains("ran out of time"));
-    // Nothing comes after it.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(bucket.connections(), 1);
-}
-
-/// Work that ends around the moment of its deadline is heard, or the watchdog is: never both.
-#[tokio::test]
-async fn a_finish_and_the_deadline_together_give_one_answer() {
-    for early in [-3_i64, -1, 0, 1, 3] {
-        let bucket = Bucket::start(TAKEN).await;
-        let provider = EndsAround { early };
-        let deadline = Deadline::after(Duration::from_millis(800));
-        serve(event("Create", &bucket.url()), deadline, &scheme(), &Responder::new(), &provider).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        bucket.accepted();
-        assert_eq!(bucket.connections(), 1);
-    }
-}
-
-struct EndsAround {
-    /// How many milliseconds before its deadline it ends.
-    early: i64,
-}
-
-impl Provider for EndsAround {
-    async fn create(&self, _: &Request, deadline: Deadline) -> Result<Success, Failure> {
-        let left = i64::try_from(deadline.remaining().as_millis()).unwrap();
-        tokio::time::sleep(Duration::from_millis((left - self.early).unsigned_abs())).await;
-        Ok(Success::default())
-    }
-
-    async fn update(&self, request: &Request, deadline: Deadline) -> Result<Success, Failure> {
-        self.create(request, deadline).await
-    }
-
-    async fn delete(&self, request: &Request, deadline: Deadline) -> Result<Success, Failure> {
-        self.create(request, deadline).await
-    }
+    nothing_more(&bucket).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod identity;
 mod panics;
+mod process;
 mod response_url;
 mod support;
 mod unanswerable;
@@ -16,6 +17,14 @@ mod answers;
 #[cfg(feature = "local")]
 mod bad_events;
 #[cfg(feature = "local")]
+mod bucket;
+#[cfg(feature = "local")]
+mod clock;
+#[cfg(feature = "local")]
 mod delivery;
+#[cfg(feature = "local")]
+mod limits;
+#[cfg(feature = "local")]
+mod racing;
 #[cfg(feature = "local")]
 mod silence;

@@ -10,6 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use crate::clock::{COARSE, fly};
 use crate::support::{Bucket, Doing, Reaction, event, scheme};
 
 const CANARY: &str = "c4ca4238a0b92382";
@@ -57,14 +58,24 @@ impl Subscriber for Everything {
     fn exit(&self, _: &Id) {}
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_url_and_no_value_is_said_at_any_level() {
     let everything = Everything::default();
     let said = everything.0.clone();
     tracing::subscriber::set_global_default(everything).unwrap();
     for script in [
         &[Reaction::Status(200)][..],
-        &[Reaction::Reset, Reaction::Babble, Reaction::Close, Reaction::Status(500), Reaction::Status(403)],
+        &[
+            Reaction::Reset,
+            Reaction::ResetAfterReading,
+            Reaction::BreakOff("HTTP/1.1 200 OK\r\nContent-Le"),
+            Reaction::Babble,
+            Reaction::Close,
+            Reaction::Stall,
+            Reaction::Status(500),
+            Reaction::Status(403),
+        ],
+        &[Reaction::Redirect(307, "http://127.0.0.1:9/c4ca4238a0b92382")],
     ] {
         let bucket = Bucket::start(script).await;
         let url = format!("http://127.0.0.1:{}/{CANARY}?Signature={CANARY}", bucket.port());
@@ -78,7 +89,9 @@ async fn no_url_and_no_value_is_said_at_any_level() {
         });
         let deadline = Deadline::after(Duration::from_secs(20));
         let responder = Responder::new();
-        let served = serve(event, deadline, &scheme(), &responder, &provider).await;
+        let scheme = scheme();
+        let serving = serve(event, deadline, &scheme, &responder, &provider);
+        let served = fly(&bucket, COARSE, serving).await;
         assert!(!matches!(served, Served::Unanswerable { .. }));
         for told in [format!("{served:?}"), served.to_string(), format!("{responder:?}")] {
             assert!(!told.contains(CANARY), "{told}");

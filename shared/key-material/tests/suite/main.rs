@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends that way")]
 
+mod bytes;
 mod elsewhere;
 mod known_answers;
 mod refusals;
