@@ -1,0 +1,158 @@
+//! A fault at every call: the services throttle, refuse, fail, are slow, hang up, or do what they were
+//! asked for and lose their answer. CloudFormation is answered whatever happens, in time, and what a
+//! failure leaves behind goes with the request that follows it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use contract_double::{CallKey, Pattern, Twist};
+
+use crate::cloudformation::{Answer, Request, Sent};
+use crate::parallel::every;
+use crate::rules::{assert_gone_by_rule, assert_in_service, assert_removed, to_bring_back};
+use crate::stage::Stage;
+use crate::stories::{CLUSTER, OTHER_CLUSTER, PhysicalId, Story, creates, deletes, replacement, updates};
+
+/// One story of each kind.
+fn stories(id: PhysicalId<'_>) -> Vec<Story> {
+    let first = |mut stories: Vec<Story>| stories.swap_remove(0);
+    vec![first(creates(id)), first(updates(id)), replacement(id), first(deletes(id))]
+}
+
+/// What befalls one call, once. Of these the SDK tries again after all but the refusal.
+fn passing() -> [Twist; 7] {
+    [
+        Twist::Throttle,
+        Twist::ServerError(500),
+        Twist::ServerError(503),
+        Twist::Reset,
+        Twist::AnswerLost,
+        Twist::Slow(Duration::from_millis(300)),
+        Twist::refuse("ValidationException"),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_at_any_call_is_got_over_or_answered_and_leaves_nothing_behind() -> Result<()> {
+    let stage = Stage::new().await?;
+    for story in stories(&|cluster| stage.physical_id(cluster)) {
+        let start = Stage::after(&story.before).await?;
+        let (calls, calm) = start.rehearse(&story.sent).await?;
+        let shared = Arc::new((story, start, calm));
+        let cases: Vec<_> = calls
+            .into_iter()
+            .flat_map(|call| passing().map(|twist| (call.clone(), twist)))
+            .map(|(call, twist)| {
+                (format!("{}: {twist:?} at {call}", shared.0.name), (Arc::clone(&shared), call, twist))
+            })
+            .collect();
+        every(cases, async |(shared, call, twist): (Arc<(Story, Stage, Answer)>, CallKey, Twist)| {
+            let (story, start, calm) = &*shared;
+            let stage = start.copy().await?;
+            stage.double.twist(&call, twist.clone());
+            let answer = stage.carry_out(&story.sent).await?;
+            let is_refusal = matches!(twist, Twist::Refuse(_));
+            if answer.succeeded() {
+                ensure!(answer.physical_id() == calm.physical_id(), "another physical id");
+                return succeeded(story, &stage);
+            }
+            ensure!(is_refusal, "FAILED although the fault passed: {}", answer.reason());
+            ensure!(answer.reason().contains("ValidationException"), "the Reason says {:?}", answer.reason());
+            failed(story, start, &stage, &answer).await
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// What must hold after a success, whatever happened on the way.
+fn succeeded(story: &Story, stage: &Stage) -> Result<()> {
+    match &story.sent.request {
+        Request::Create(declared) | Request::Update { new: declared, .. } => {
+            assert_in_service(stage, declared)
+        }
+        Request::Delete(_) => assert_gone_by_rule(&stage.stored()),
+    }
+}
+
+/// What CloudFormation does after a failure, and what must hold then.
+async fn failed(story: &Story, start: &Stage, stage: &Stage, answer: &Answer) -> Result<()> {
+    let left = stage.stored();
+    let id = stage.physical_id(CLUSTER);
+    ensure!(answer.physical_id() == id, "a failure was answered with {}", answer.physical_id());
+    match &story.sent.request {
+        Request::Create(declared) => {
+            let deleted = stage.carry_out(&Sent::delete("delete-1", declared, answer.physical_id())).await?;
+            ensure!(deleted.succeeded(), "the Delete: {}", deleted.reason());
+            assert_removed(&left, &stage.stored())
+        }
+        Request::Update { old, new } => {
+            let undone = stage.carry_out(&Sent::update("rollback-1", new, old, &id)).await?;
+            ensure!(undone.succeeded(), "the rollback: {}", undone.reason());
+            ensure!(to_bring_back(stage, old)? == to_bring_back(start, old)?, "not as it was");
+            let other = stage.stored().of(OTHER_CLUSTER);
+            if new.text("Cluster") == Some(OTHER_CLUSTER) {
+                assert_removed(&left.of(OTHER_CLUSTER), &other)?;
+            }
+            Ok(())
+        }
+        Request::Delete(_) => {
+            let again = stage.carry_out(&Sent { id: "delete-2".into(), ..story.sent.clone() }).await?;
+            ensure!(again.succeeded(), "the next Delete: {}", again.reason());
+            assert_gone_by_rule(&stage.stored())
+        }
+    }
+}
+
+/// How long the function has where a service never recovers.
+const SHORT: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_never_recovers_is_answered_in_time() -> Result<()> {
+    let stage = Stage::new().await?;
+    for story in stories(&|cluster| stage.physical_id(cluster)) {
+        let start = Stage::after(&story.before).await?;
+        let (calls, _) = start.rehearse(&story.sent).await?;
+        let mut operations: Vec<String> = calls.into_iter().map(|call| call.operation).collect();
+        operations.sort();
+        operations.dedup();
+        let shared = Arc::new((story, start));
+        let for_ever = [
+            Twist::Throttle,
+            Twist::ServerError(500),
+            Twist::Reset,
+            Twist::AnswerLost,
+            Twist::Slow(Duration::from_secs(3600)),
+        ];
+        let cases: Vec<_> = operations
+            .into_iter()
+            .flat_map(|operation| for_ever.clone().map(|twist| (operation.clone(), twist)))
+            .map(|(operation, twist)| {
+                let name = format!("{}: {twist:?} at every {operation}", shared.0.name);
+                (name, (Arc::clone(&shared), operation, twist))
+            })
+            .collect();
+        every(cases, async |(shared, operation, twist): (Arc<(Story, Stage)>, String, Twist)| {
+            let (story, start) = &*shared;
+            let stage = start.copy().await?;
+            stage.double.twist(Pattern::operation(operation).every(), twist);
+            stage.begins(&story.sent);
+            let began = Instant::now();
+            let mut delivery = stage.start(&story.sent, "short").await?;
+            delivery.invocation_within(SHORT).await?;
+            let Some(answer) = delivery.answer().await? else {
+                bail!("no answer: {}", delivery.function.end().await?.printed())
+            };
+            // The rig waits a second longer than Lambda would, so that this is not told by its patience.
+            ensure!(began.elapsed() < SHORT + Duration::from_millis(900), "answered too late");
+            if answer.succeeded() {
+                return succeeded(story, &stage);
+            }
+            stage.double.clear_twists();
+            failed(story, start, &stage, &answer).await.context("after it has recovered")
+        })
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The rules that never break, tried on the real function and the contract double: a death and a
+//! fault at every call, deliveries that meet, and what the record of calls proves.
+
+mod cloudformation;
+mod crash;
+mod faults;
+mod meeting;
+mod parallel;
+mod proofs;
+mod rules;
+mod stage;
+mod stories;

@@ -1,0 +1,284 @@
+//! A stack on the double, and the real function that serves it: one process for each delivery.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aws_credential_types::Credentials;
+use contract_double::deploy::KmsStack;
+use contract_double::{Call, CallKey, Double, Pattern, Resource, SecretValue, Side, call_keys};
+use provisioning::names::ClusterName;
+use provisioning::signed::PinnedKeys;
+use rig::cloud::Cloud;
+use rig::cluster;
+use rig::functions::{Build, bootstrap};
+use rig::receiver::Receiver;
+use rig::runtime::{self, Function, Outcome};
+use sha2::{Digest as _, Sha256};
+
+use crate::cloudformation::{Answer, LOGICAL_ID, Properties, Request, Sent};
+
+/// How long Lambda lets the function run, as template.yaml says.
+pub(crate) const TIME: Duration = Duration::from_secs(300);
+/// How long anything may take that goes over loopback.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// A secret as it is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct StoredSecret {
+    pub(crate) arn: String,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// Values by version id.
+    pub(crate) versions: BTreeMap<String, String>,
+    pub(crate) scheduled: bool,
+}
+
+/// A public document as it is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct StoredDocument {
+    pub(crate) text: String,
+    pub(crate) expires: bool,
+}
+
+/// Everything that is stored, by name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) secrets: BTreeMap<String, StoredSecret>,
+    pub(crate) documents: BTreeMap<String, StoredDocument>,
+}
+
+impl Stored {
+    /// What is stored of one cluster in the default namespace.
+    pub(crate) fn of(&self, cluster: &str) -> Self {
+        let (secrets, documents) = (format!("keyboot/{cluster}/"), format!("/keyboot/{cluster}/"));
+        let mut stored = self.clone();
+        stored.secrets.retain(|name, _| name.starts_with(&secrets));
+        stored.documents.retain(|name, _| name.starts_with(&documents));
+        stored
+    }
+
+    pub(crate) fn secrets_of(&self, cluster: &ClusterName) -> impl Iterator<Item = (&String, &StoredSecret)> {
+        let prefix = format!("{cluster}/");
+        self.secrets.iter().filter(move |(name, _)| name.starts_with(&prefix))
+    }
+
+    pub(crate) fn documents_of(
+        &self,
+        cluster: &ClusterName,
+    ) -> impl Iterator<Item = (&String, &StoredDocument)> {
+        let prefix = format!("/{cluster}/");
+        self.documents.iter().filter(move |(name, _)| name.starts_with(&prefix))
+    }
+}
+
+/// The double with a KMS Stack in it.
+pub(crate) struct Stage {
+    pub(crate) double: Double,
+    pub(crate) stack: KmsStack,
+    /// The key that records are signed with, pinned as a reader pins it.
+    pub(crate) keys: PinnedKeys,
+    program: PathBuf,
+}
+
+impl Stage {
+    /// A stage on which nothing has happened yet.
+    pub(crate) async fn new() -> Result<Self> {
+        let double = Double::start().await?;
+        let stack = KmsStack::deploy(&double, [])?;
+        let root = Credentials::new(&stack.place.account, "of-nobody", None, None, "contract");
+        let keys = cluster::pin(&Cloud::with(&double.endpoint(), root), &stack.record_key).await?;
+        Ok(Self { double, stack, keys, program: bootstrap("node-keys", Build::Local)? })
+    }
+
+    /// A stage on which these requests have been carried out.
+    pub(crate) async fn after(requests: &[Sent]) -> Result<Self> {
+        let stage = Self::new().await?;
+        for sent in requests {
+            let answer = stage.carry_out(sent).await?;
+            ensure!(answer.succeeded(), "{}: {}", sent.id, answer.reason());
+        }
+        Ok(stage)
+    }
+
+    /// Another stage on which the same has happened, with an empty record of calls.
+    pub(crate) async fn copy(&self) -> Result<Self> {
+        let double = Double::start().await?;
+        let world = self.double.with(|world| world.clone());
+        double.with(|other| *other = world);
+        let (stack, keys, program) = (self.stack.clone(), self.keys.clone(), self.program.clone());
+        Ok(Self { double, stack, keys, program })
+    }
+
+    /// The physical id of the resource's cluster.
+    pub(crate) fn physical_id(&self, cluster: impl ToString) -> String {
+        let declaration = Sha256::new()
+            .chain_update(&self.stack.stack_id)
+            .chain_update([0])
+            .chain_update(LOGICAL_ID)
+            .finalize();
+        let cluster = cluster.to_string();
+        let name = if cluster.contains('/') { cluster } else { format!("keyboot/{cluster}") };
+        format!("keyboot/{name}/{}", hex::encode(&declaration[..8]))
+    }
+
+    /// The properties as they are sent.
+    pub(crate) fn with_key(&self, properties: &Properties) -> Properties {
+        if properties.0.contains_key("KmsKeyArn") {
+            properties.clone()
+        } else {
+            properties.clone().with("KmsKeyArn", self.stack.secrets_key.as_str())
+        }
+    }
+
+    /// Everything that is stored.
+    pub(crate) fn stored(&self) -> Stored {
+        let place = &self.stack.place;
+        self.double.with(|world| {
+            let secrets = world.secrets(place).map(|secret| {
+                let versions = secret.versions.values().map(|version| {
+                    let SecretValue::Text(text) = &version.value else {
+                        return (version.id.clone(), String::new());
+                    };
+                    (version.id.clone(), text.clone())
+                });
+                let stored = StoredSecret {
+                    arn: secret.arn.clone(),
+                    tags: secret.tags.clone(),
+                    versions: versions.collect(),
+                    scheduled: secret.deletion.is_some(),
+                };
+                (secret.name.clone(), stored)
+            });
+            let secrets = secrets.collect();
+            let documents = world.parameters(place).map(|parameter| {
+                let latest = parameter.latest();
+                let stored = StoredDocument { text: latest.value.clone(), expires: latest.expires.is_some() };
+                (parameter.name.clone(), stored)
+            });
+            Stored { secrets, documents: documents.collect() }
+        })
+    }
+
+    /// Opens an envelope, whoever may.
+    pub(crate) fn decrypt(&self, sealed: &[u8], context: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+        self.double.with(|world| world.decrypt_for_test(sealed, context)).context("KMS opens nothing")
+    }
+
+    /// CloudFormation shows from now on that this request is in progress.
+    pub(crate) fn begins(&self, sent: &Sent) {
+        let (resource, stack) = sent.request.statuses();
+        // Before a Create is answered there is no id.
+        let physical_id = sent.physical_id.as_deref();
+        self.shows(resource, physical_id, stack);
+    }
+
+    /// What CloudFormation shows from now on.
+    pub(crate) fn shows(&self, resource: &str, physical_id: Option<&str>, stack: &str) {
+        self.double.with(|world| {
+            let Some(shown) = world.stack_mut(&self.stack.stack_id) else { return };
+            stack.clone_into(&mut shown.status);
+            let mut keys = Resource::new("Custom::NodeKeys", resource);
+            keys.physical_id = physical_id.map(str::to_owned);
+            shown.resources.insert(LOGICAL_ID.to_owned(), keys);
+        });
+    }
+
+    /// Begins a delivery, by a process of its own under this session.
+    pub(crate) async fn start(&self, sent: &Sent, session: &str) -> Result<Delivery> {
+        let receiver = Receiver::start().await?;
+        let url = receiver.url(&format!("/answer?signature=of-{session}"));
+        let event = sent.event(&self.stack.stack_id, &self.stack.secrets_key, &url);
+        let mut environment = runtime::environment("node-keys");
+        environment.extend(self.stack.environment_of(session));
+        environment.insert("AWS_ENDPOINT_URL".to_owned(), self.double.endpoint());
+        let function = Function::start(&self.program, &environment).await?;
+        Ok(Delivery { function, receiver, event: event.to_string() })
+    }
+
+    /// Delivers a request once more, whatever CloudFormation shows, and gives the answer.
+    pub(crate) async fn deliver(&self, sent: &Sent) -> Result<Answer> {
+        self.start(sent, "again").await?.to_the_end().await
+    }
+
+    /// CloudFormation begins a request, and it is carried out undisturbed.
+    pub(crate) async fn carry_out(&self, sent: &Sent) -> Result<Answer> {
+        self.begins(sent);
+        self.deliver(sent).await
+    }
+
+    /// A request is carried out up to a call, where its process dies.
+    pub(crate) async fn die(&self, sent: &Sent, at: &CallKey, side: Side) -> Result<()> {
+        self.begins(sent);
+        let hold = self.double.hold(Pattern::from(at), side);
+        let mut delivery = self.start(sent, "dies").await?;
+        tokio::select! {
+            reached = tokio::time::timeout(SOON, hold.reached()) => {
+                reached.context("the call was not made")?;
+            }
+            ended = delivery.invocation() => bail!("it ended before the call was made: {:?}", ended?),
+        }
+        delivery.function.end().await?;
+        Ok(())
+    }
+
+    /// The calls that a request makes undisturbed, by name, and its answer.
+    pub(crate) async fn rehearse(&self, sent: &Sent) -> Result<(Vec<CallKey>, Answer)> {
+        let stage = self.copy().await?;
+        let answer = stage.carry_out(sent).await?;
+        Ok((call_keys(&stage.double.calls()), answer))
+    }
+
+    /// The calls that changed something.
+    pub(crate) fn writes(&self) -> Vec<Call> {
+        const READS: &[&str] =
+            &["DescribeSecret", "DescribeStackResource", "DescribeStacks", "GetParameters", "GetPublicKey"];
+        let calls = self.double.calls().into_iter();
+        calls.filter(|call| call.took_effect && !READS.contains(&call.operation.as_str())).collect()
+    }
+}
+
+/// One delivery of a request.
+pub(crate) struct Delivery {
+    pub(crate) function: Function,
+    receiver: Receiver,
+    event: String,
+}
+
+impl Delivery {
+    /// Hands the event over, and waits until the invocation is over.
+    pub(crate) async fn invocation(&mut self) -> Result<Outcome> {
+        self.invocation_within(TIME).await
+    }
+
+    /// The same, with another time for the function.
+    pub(crate) async fn invocation_within(&mut self, time: Duration) -> Result<Outcome> {
+        self.function.invoke(self.event.clone(), time).await
+    }
+
+    /// The answer that CloudFormation has got, if it has.
+    pub(crate) async fn answer(&self) -> Result<Option<Answer>> {
+        match self.receiver.next(Duration::ZERO).await {
+            Ok(received) => {
+                ensure!(received.body.len() <= 4096, "an answer of {} bytes", received.body.len());
+                Ok(Some(Answer(received.json()?)))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Carries it out to its end, which has to be an answer.
+    pub(crate) async fn to_the_end(mut self) -> Result<Answer> {
+        let ended = tokio::time::timeout(SOON, self.invocation()).await.context("no end in a minute")??;
+        let answer = self.answer().await?;
+        match answer {
+            Some(answer) => Ok(answer),
+            None => bail!("{ended:?} without an answer: {}", self.function.end().await?.printed()),
+        }
+    }
+}
+
+/// Whether two requests are of one kind that may both be answered.
+pub(crate) fn is_delete(sent: &Sent) -> bool {
+    matches!(sent.request, Request::Delete(_))
+}
