@@ -89,6 +89,9 @@ def custom_resource(event):
         return answer(event, "SUCCESS", "long", Data={"Long": "x" * 4096})
     if behave == "foreign-answer" and kind == "Create":
         return answer({**event, "RequestId": "another"}, "SUCCESS", "foreign")
+    if behave == "fill" and kind == "Create":
+        # Half of what the function has, and then twice as much.
+        keep(scratch, {"taken": [tried(lambda: len(bytearray(size << 20)) >> 20) for size in (128, 512)]})
     if behave == "hang" and kind == "Create":
         time.sleep(600)
     physical_id = event.get("PhysicalResourceId", "made")
@@ -730,7 +733,7 @@ def _keys_of(service: Any) -> tuple[str, str]:
     return held.access_key, held.secret_key
 
 
-# --- async_custom_resources, function_environment -----------------------------------------------
+# --- async_custom_resources, function_environment, function_limits -------------------------------
 
 
 def a_silent_crash_is_retried_with_the_same_event(rig: Rig) -> None:
@@ -761,7 +764,13 @@ def what_fails_for_good_goes_to_the_destination_and_is_answered_there(rig: Rig) 
     expect(len(tries) == 2, stack.requests())
     record = next(line["record"] for line in stack.lines() if "record" in line)
     expect(record["requestPayload"] == tries[0]["event"], record)
+    # The fields and no others: Lambda Developer Guide, "Capturing records of Lambda asynchronous invocations".
+    fields = {"version", "timestamp", "requestContext", "requestPayload", "responseContext", "responsePayload"}
+    expect(record.keys() == fields, record)
     context = record["requestContext"]
+    expect(context.keys() == {"requestId", "functionArn", "condition", "approximateInvokeCount"}, context)
+    expect(record["responseContext"].keys() == {"statusCode", "executedVersion", "functionError"}, record)
+    expect("errorMessage" in record["responsePayload"], record)
     expect(context["condition"] == "RetriesExhausted" and context["approximateInvokeCount"] == 2, context)
     expect(context["functionArn"].endswith(":$LATEST") and record["version"] == "1.0", record)
     expect(record["responseContext"]["functionError"] == "Unhandled", record)
@@ -796,6 +805,14 @@ def an_event_that_times_out_is_ended_and_retried(rig: Rig) -> None:
     expect(len(creates) == 2 and creates[0]["pid"] != creates[1]["pid"], stack.requests())
     record = next(line["record"] for line in stack.lines() if "record" in line)
     expect("timed out after 1.00 seconds" in record["responsePayload"]["errorMessage"], record)
+
+
+def a_function_gets_its_memory_and_no_more(rig: Rig) -> None:
+    stack = Stack(rig, "memory")
+    made = stack.create({"Thing": {"Behave": "fill"}})
+    expect(made["StackStatus"] == "CREATE_COMPLETE", made)
+    half, twice = next(line["taken"] for line in stack.lines() if "taken" in line)
+    expect(half == 128 and "error" in str(twice), (half, twice))
 
 
 def unusable_answers_fail_the_resource(rig: Rig) -> None:
@@ -1233,6 +1250,7 @@ CHECKS = (
     a_destination_the_role_may_not_invoke_is_not_invoked,
     no_answer_within_the_service_timeout_fails_with_a_made_up_id,
     an_event_that_times_out_is_ended_and_retried,
+    a_function_gets_its_memory_and_no_more,
     unusable_answers_fail_the_resource,
     the_stack_tells_each_operation_while_it_runs,
     a_failed_create_is_deleted_by_the_id_of_its_answer,

@@ -1,12 +1,14 @@
 //! Our Lambda functions, built for this machine and packed as Lambda takes them.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::io::{Cursor, Write as _};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use zip::write::SimpleFileOptions;
+
+/// Every function of the template, by the name of its package.
+pub const ALL: [&str; 2] = ["node-keys", "unanswered"];
 
 /// How a function is built.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,24 +52,30 @@ pub fn archive(name: &str, build: Build) -> anyhow::Result<PathBuf> {
     Ok(bootstrap(name, build)?.with_file_name("bootstrap.zip"))
 }
 
-/// Builds a function in the development profile and packs it.
+/// Builds every function in the development profile and packs it.
 ///
-/// The two builds differ in a feature only, so cargo keeps both side by side and the program is
-/// copied away before the other one replaces it.
+/// All are built at once, so that what they share is compiled once. The two builds differ in a
+/// feature only, so cargo keeps both side by side and each program is copied away before the other
+/// one replaces it.
 ///
 /// # Errors
 ///
 /// When cargo fails.
-pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
+pub fn build(build: Build) -> anyhow::Result<()> {
     let mut cargo = cargo();
-    cargo.args(["build", "--locked", "--package", name]);
+    cargo.args(["build", "--locked"]).args(ALL.iter().flat_map(|name| ["--package", name]));
     if build == Build::Local {
         cargo.args(["--features", "local"]);
     }
     let status = cargo.stdin(Stdio::null()).status().context("starting cargo")?;
     if !status.success() {
-        bail!("cargo could not build {name}");
+        bail!("cargo could not build the functions");
     }
+    ALL.iter().try_for_each(|name| keep(name, build))
+}
+
+/// Copies away what cargo made of a function, and packs it.
+fn keep(name: &str, build: Build) -> anyhow::Result<()> {
     let product = crate::home().with_file_name("debug").join(name);
     let folder = build.folder().join(name);
     std::fs::create_dir_all(&folder)?;
@@ -81,7 +89,7 @@ pub fn build(name: &str, build: Build) -> anyhow::Result<()> {
         std::fs::remove_file(&fresh)?;
         return Ok(());
     }
-    pack(&fresh, &folder.join("bootstrap.zip"))?;
+    std::fs::write(folder.join("bootstrap.zip"), pack([("bootstrap", std::fs::read(&fresh)?)])?)?;
     std::fs::rename(&fresh, &program)?;
     Ok(())
 }
@@ -107,11 +115,17 @@ pub fn cargo() -> Command {
     cargo
 }
 
-fn pack(program: &Path, archive: &Path) -> anyhow::Result<()> {
-    let mut zip = zip::ZipWriter::new(File::create(archive)?);
+/// Packs files as Lambda takes them; every one may be run.
+///
+/// # Errors
+///
+/// When one of them cannot be packed.
+pub fn pack<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> anyhow::Result<Vec<u8>> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(1));
-    zip.start_file("bootstrap", options)?;
-    zip.write_all(&std::fs::read(program)?)?;
-    zip.finish()?;
-    Ok(())
+    for (name, content) in files {
+        zip.start_file(name, options)?;
+        zip.write_all(&content)?;
+    }
+    Ok(zip.finish()?.into_inner())
 }

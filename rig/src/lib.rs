@@ -9,9 +9,12 @@ pub mod cloud;
 pub mod cluster;
 pub mod functions;
 pub mod ministack;
+pub mod moto;
+mod presigned;
 pub mod python;
 pub mod receiver;
 pub mod runtime;
+mod service;
 pub mod stack;
 
 use std::path::{Path, PathBuf};

@@ -10,12 +10,10 @@ use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest as _, Sha256};
 
 use crate::cloud::Cloud;
-use crate::functions::{Build, archive};
+use crate::functions::{self, Build, archive};
 
-/// Where the function's code is uploaded to.
+/// Where the functions' code is uploaded to.
 const BUCKET: &str = "keyboot-code";
-/// What the template says of code that has not been uploaded yet.
-const LOCAL_CODE: &str = "CodeUri: target/functions/node-keys/bootstrap.zip";
 /// How often a stack is asked for its state.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -26,38 +24,54 @@ pub struct Deployment {
     name: String,
     template: String,
     parameters: BTreeMap<String, String>,
+    keeps_failures: bool,
 }
 
 impl Deployment {
     /// The KMS Stack under a name, with parameters other than the template's defaults.
     ///
-    /// The function's code is uploaded and the template told where, which is all that
+    /// The functions' code is uploaded and the template told where, which is all that
     /// `aws cloudformation package` does.
     ///
     /// # Errors
     ///
-    /// When the function has not been built or cannot be uploaded.
+    /// When a function has not been built or cannot be uploaded.
     pub async fn of_kms_stack<'a>(
         cloud: &Cloud,
         name: &str,
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> anyhow::Result<Self> {
-        let code = std::fs::read(archive("node-keys", Build::Local)?)?;
-        let key = format!("{}.zip", hex::encode(Sha256::digest(&code)));
-        let s3 = cloud.s3();
-        s3.create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
-        s3.put_object()
-            .bucket(BUCKET)
-            .key(&key)
-            .body(ByteStream::from(code))
-            .send()
-            .await
-            .context("uploading the code")?;
         let template = std::fs::read_to_string(crate::template())?;
-        if template.matches(LOCAL_CODE).count() != 1 {
-            bail!("template.yaml does not say `{LOCAL_CODE}` exactly once");
+        Self::of_template(cloud, name, &template, BTreeMap::new(), parameters).await
+    }
+
+    /// The KMS Stack of a template other than ours, or with other code in place of some functions'.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_kms_stack`](Self::of_kms_stack), and when the template lacks one of the functions.
+    pub async fn of_template<'a>(
+        cloud: &Cloud,
+        name: &str,
+        template: &str,
+        mut code: BTreeMap<&str, Vec<u8>>,
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> anyhow::Result<Self> {
+        let mut template = template.to_owned();
+        cloud.s3().create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
+        for function in functions::ALL {
+            let archive = match code.remove(function) {
+                Some(archive) => archive,
+                None => std::fs::read(archive(function, Build::Local)?)?,
+            };
+            // What the template says of code that has not been uploaded yet.
+            let local = format!("CodeUri: target/functions/{function}/bootstrap.zip");
+            if template.matches(&local).count() != 1 {
+                bail!("the template does not say `{local}` exactly once");
+            }
+            let uploaded = format!("CodeUri: {{ Bucket: {BUCKET}, Key: {} }}", upload(cloud, archive).await?);
+            template = template.replace(&local, &uploaded);
         }
-        let template = template.replace(LOCAL_CODE, &format!("CodeUri: {{ Bucket: {BUCKET}, Key: {key} }}"));
         let deployment = Self::new(cloud, name, &template);
         // Functions run natively here.
         Ok(deployment.with("Architecture", "x86_64").with_all(parameters))
@@ -71,7 +85,14 @@ impl Deployment {
             name: name.to_owned(),
             template: template.to_owned(),
             parameters: BTreeMap::new(),
+            keeps_failures: false,
         }
+    }
+
+    /// The same stack, which is to stay as it is where its creation fails.
+    #[must_use]
+    pub fn keeping_failures(self) -> Self {
+        Self { keeps_failures: true, ..self }
     }
 
     /// The same stack with one parameter set.
@@ -96,6 +117,7 @@ impl Deployment {
         let call =
             self.cloud.cloudformation().create_stack().stack_name(&self.name).template_body(&self.template);
         let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
+        let call = call.disable_rollback(self.keeps_failures);
         let created = call.send().await.with_context(|| format!("creating stack {}", self.name))?;
         created.stack_id.context("CloudFormation gave no stack id")
     }
@@ -214,6 +236,14 @@ impl Deployment {
         };
         self.parameters.iter().map(parameter).collect()
     }
+}
+
+/// Uploads code, and gives its key.
+async fn upload(cloud: &Cloud, code: Vec<u8>) -> anyhow::Result<String> {
+    let key = format!("{}.zip", hex::encode(Sha256::digest(&code)));
+    let object = cloud.s3().put_object().bucket(BUCKET).key(&key).body(ByteStream::from(code));
+    object.send().await.context("uploading the code")?;
+    Ok(key)
 }
 
 fn capabilities() -> Vec<Capability> {

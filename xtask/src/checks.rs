@@ -8,6 +8,7 @@ use clap::Args;
 use rig::functions::{self, Build, cargo};
 use rig::python::Venv;
 
+use crate::fuzz;
 use crate::terminal::{headline, say, step};
 
 /// What is run.
@@ -56,30 +57,40 @@ impl Tools {
 
     fn test(&self, filter: Option<&str>) -> anyhow::Result<()> {
         headline("functions");
-        functions::build("node-keys", Build::Local)?;
-        functions::build("node-keys", Build::Deployable)?;
+        functions::build(Build::Local)?;
+        functions::build(Build::Deployable)?;
         headline("tests");
         loud(self.nextest().args(["--workspace"]).args(filter))?;
         // What a protocol crate does on a real socket needs a loopback ResponseURL.
         loud(self.nextest().args(["--package", "custom-resource", "--features", "local"]).args(filter))?;
         if filter.is_none() {
             loud(cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))?;
+            fuzz::briefly(&self.venv)?;
         }
         Ok(())
     }
 
     fn nextest(&self) -> Command {
-        // As a cargo subcommand it is started with the surroundings that cargo is started with.
-        let mut path = vec![self.venv.programs()];
-        #[expect(clippy::disallowed_methods, reason = "the environment's programs go before the others")]
-        path.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
         let mut command = cargo();
-        command
-            .env("KEYBOOT_PYTHON", self.venv.program("python"))
-            .envs(std::env::join_paths(path).ok().map(|path| ("PATH", path)))
-            .args(["nextest", "run", "--locked", "--no-fail-fast", "--no-tests", "pass"]);
+        with_programs_of(&self.venv, &mut command).env("KEYBOOT_PYTHON", self.venv.program("python")).args([
+            "nextest",
+            "run",
+            "--locked",
+            "--no-fail-fast",
+            "--no-tests",
+            "pass",
+        ]);
         command
     }
+}
+
+/// Lets a command find the environment's programs, before others of the same names: a subcommand is
+/// found on the path that cargo is started with.
+pub(crate) fn with_programs_of<'a>(venv: &Venv, command: &'a mut Command) -> &'a mut Command {
+    let mut path = vec![venv.programs()];
+    #[expect(clippy::disallowed_methods, reason = "the environment's programs go before the others")]
+    path.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    command.envs(std::env::join_paths(path).ok().map(|path| ("PATH", path)))
 }
 
 /// Runs a command that has something to say only when it fails.

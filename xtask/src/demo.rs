@@ -54,7 +54,7 @@ enum Curve {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     headline("keyboot demo: a cluster's keys, made by CloudFormation on this machine");
     let venv = step("Python environment with the local AWS", Venv::ready)?;
-    functions::build("node-keys", Build::Local)?;
+    functions::build(Build::Local)?;
     let ministack = step("local AWS (MiniStack, IAM on)", || MiniStack::start(&venv, options.port))?;
     say(&format!("  {} {}", style("endpoint").dim(), ministack.endpoint()));
     let runtime = tokio::runtime::Runtime::new().context("starting the async runtime")?;

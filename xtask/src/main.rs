@@ -2,6 +2,8 @@
 
 mod checks;
 mod demo;
+mod fuzz;
+mod mutants;
 mod terminal;
 
 use std::process::ExitCode;
@@ -20,6 +22,10 @@ struct Arguments {
 enum Command {
     /// Starts a local AWS, deploys the KMS Stack, makes a cluster's keys and shows them
     Demo(demo::Options),
+    /// Tries the fuzz targets on inputs that libFuzzer makes up (needs a nightly compiler)
+    Fuzz(fuzz::Options),
+    /// Puts faults into the libraries, one at a time, and says which no test notices (takes hours)
+    Mutants(mutants::Options),
     /// Runs every check and every test
     Test(checks::Options),
 }
@@ -27,6 +33,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Mutants(options) => mutants::run(&options),
         Command::Test(options) => checks::run(&options),
     };
     match result {

@@ -8,6 +8,7 @@ from __future__ import annotations
 # The order counts where two wrap the same function: the later one is the outer one.
 NAMES = (
     "function_environment",
+    "function_limits",
     "end_functions",
     "encryption_context",
     "principal_arn",

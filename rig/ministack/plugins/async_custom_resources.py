@@ -140,6 +140,8 @@ def _deliver(func: dict, event: Any) -> None:
     target = target or (config.get("DeadLetterConfig") or {}).get("TargetArn")
     if target:
         _send_to_destination(target, config, event, result, condition, invoked)
+    else:
+        logger.warning("%s: it gave an event up (%s) and has no on-failure destination", name, condition)
 
 
 def _invoke_settings(config: dict) -> dict:

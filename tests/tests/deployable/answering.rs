@@ -12,17 +12,17 @@ use tokio::task::JoinSet;
 use crate::surroundings::{PATIENCE, REGION, deployable, environment, event, properties};
 
 /// What must never be printed: in the signature of the URL, and as a property's value.
-const SIGNATURE: &str = "Signature-canary-51c9";
-const VALUE: &str = "value-canary-9d02";
+pub(crate) const SIGNATURE: &str = "Signature-canary-51c9";
+pub(crate) const VALUE: &str = "value-canary-9d02";
 /// The time of an event. Nothing can be reached, so it may well be used up.
 const TIME: Duration = Duration::from_secs(3);
 
 /// Counts who connects.
-struct Ear(Vec<TcpListener>);
+pub(crate) struct Ear(Vec<TcpListener>);
 
 impl Ear {
     /// Listens on one port of the IPv4 and, where there is one, the IPv6 loopback.
-    fn new() -> (Self, u16) {
+    pub(crate) fn new() -> (Self, u16) {
         let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = four.local_addr().unwrap().port();
         let listeners: Vec<_> =
@@ -35,13 +35,13 @@ impl Ear {
 
     /// How many connections were made since it was asked last; whoever connected is in the queue
     /// of the kernel, even if it went away at once.
-    fn heard(&self) -> usize {
+    pub(crate) fn heard(&self) -> usize {
         self.0.iter().map(|listener| std::iter::from_fn(|| listener.accept().ok()).count()).sum()
     }
 }
 
 /// Every way to write an address of this machine that comes to mind.
-fn loopback_urls(port: u16) -> Vec<String> {
+pub(crate) fn loopback_urls(port: u16) -> Vec<String> {
     let bucket = format!("cloudformation-custom-resource-response-xxnone1.s3.{REGION}.amazonaws.com");
     let hosts = [
         "127.0.0.1".to_owned(),

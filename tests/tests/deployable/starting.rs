@@ -5,7 +5,31 @@ use rig::runtime::{Ended, Function, LAMBDA_LIBRARY_PATH};
 use crate::surroundings::{PATIENCE, deployable, environment, environment_with, refused};
 
 /// What must not be repeated.
-const CANARY: &str = "canary-7f3a";
+pub(crate) const CANARY: &str = "canary-7f3a";
+
+/// Variables that redirect, load or log.
+pub(crate) const TAMPERING: &[&str] = &[
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_KMS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "AWS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "LD_LIBRARY_PATH",
+    "LD_BIND_NOW",
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "LOG_SIGNABLE_BODY",
+    "LOG_SENSITIVE_BODIES",
+];
 
 /// What the program itself wrote: the dynamic loader says by itself what it could not load.
 fn own_words(ended: &Ended) -> String {
@@ -14,7 +38,7 @@ fn own_words(ended: &Ended) -> String {
 }
 
 /// It ended with a failure, before it asked for anything, and its one line names the variable.
-fn check_refusal(ended: &Ended, variable: &str) {
+pub(crate) fn check_refusal(ended: &Ended, variable: &str) {
     let words = own_words(ended);
     assert!(!ended.asked_for_an_event, "{variable}: it asked for an event");
     assert_eq!(ended.status.code(), Some(1), "{variable}: {words}");
@@ -25,28 +49,7 @@ fn check_refusal(ended: &Ended, variable: &str) {
 
 #[tokio::test]
 async fn a_variable_that_redirects_loads_or_logs_stops_it_before_it_asks_for_an_event() {
-    for variable in [
-        "AWS_ENDPOINT_URL",
-        "AWS_ENDPOINT_URL_KMS",
-        "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-        "NO_PROXY",
-        "no_proxy",
-        "AWS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "LD_PRELOAD",
-        "LD_AUDIT",
-        "LD_LIBRARY_PATH",
-        "LD_BIND_NOW",
-        "AWS_LAMBDA_EXEC_WRAPPER",
-        "LOG_SIGNABLE_BODY",
-        "LOG_SENSITIVE_BODIES",
-    ] {
+    for variable in TAMPERING {
         // It must not matter whether the value would work, nor whether there is one.
         for value in [format!("/{CANARY}/none"), format!("http://127.0.0.1:9/{CANARY}"), String::new()] {
             check_refusal(&refused(&environment_with(variable, &value)).await, variable);

@@ -1,6 +1,6 @@
 //! The function's program and what it is started with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rig::functions::{Build, bootstrap};
@@ -68,7 +68,12 @@ pub(crate) fn properties() -> Value {
 
 /// Starts the function where it must refuse to start, and gives what is left of it.
 pub(crate) async fn refused(environment: &Environment) -> Ended {
-    let mut function = Function::start(&deployable(), environment).await.unwrap();
+    refused_by(&deployable(), environment).await
+}
+
+/// The same, for another function's program.
+pub(crate) async fn refused_by(program: &Path, environment: &Environment) -> Ended {
+    let mut function = Function::start(program, environment).await.unwrap();
     let asked = function.ready(PATIENCE).await;
     assert_eq!(asked, None, "it asked for an event");
     function.ended(PATIENCE).await.unwrap()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use key_material::ApiKeyHash;
-use rig::receiver::{Receiver, put};
+use rig::receiver::{Reaction, Receiver, StatusCode, put};
 use rig::stack::{Deployed, Deployment};
 use serde_json::{Map, Value, json};
 
@@ -107,12 +107,12 @@ pub(crate) struct ByHand<'a> {
 impl<'a> ByHand<'a> {
     pub(crate) async fn of(aws: &'a Aws, kms_stack: &Deployed) -> Result<Self> {
         let function = kms_stack.output("NodeKeysFunctionArn")?.to_owned();
-        Ok(Self { aws, function, answers: Receiver::start().await? })
+        Ok(Self { aws, function, answers: Receiver::start_with(Reaction::LikeS3).await? })
     }
 
     /// Where its answers come to the test.
     pub(crate) fn response_url(&self) -> String {
-        self.answers.url("/answer?signature=of-nobody")
+        self.answers.url("/answer?Signature=of-nobody")
     }
 
     /// An event as it is, but for where the answer goes.
@@ -136,7 +136,7 @@ impl<'a> ByHand<'a> {
     /// The next answer that came.
     pub(crate) async fn answer(&self) -> Result<Value> {
         let received = self.answers.next(SOON).await.context("node-keys did not answer")?;
-        assert_eq!(received.method.as_str(), "PUT");
+        assert_eq!(received.status, Some(StatusCode::OK), "S3 would not have taken it: {received:?}");
         assert!(received.body.len() <= 4096, "an answer of {} bytes", received.body.len());
         received.json()
     }
