@@ -1,5 +1,7 @@
 //! Secrets Manager: secrets are created, described, scheduled, restored and removed, never read.
 
+use std::time::Duration;
+
 use aws_sdk_secretsmanager::types::Tag;
 use provisioning::authority::Permit;
 use provisioning::names::SecretName;
@@ -14,6 +16,12 @@ const NOT_FOUND: &str = "ResourceNotFoundException";
 const EXISTS: &str = "ResourceExistsException";
 /// The answer to a call on a secret that is scheduled for deletion, among other things.
 const INVALID_REQUEST: &str = "InvalidRequestException";
+/// Creations under a name whose secret was removed by force a moment ago: the removal goes on for a
+/// while after its answer, and callers are asked to back off and try again (Secrets Manager API
+/// Reference, `DeleteSecret`, `ForceDeleteWithoutRecovery`).
+const TRIES: u32 = 7;
+/// The wait before the second creation; each next one is twice as long, 12 seconds in all.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 impl SecretStore for AwsWorld {
     async fn create_secret(&self, _: &Permit, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
@@ -21,7 +29,7 @@ impl SecretStore for AwsWorld {
         let name = secret.name.as_str();
         let tags =
             secret.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-        let created = self
+        let call = self
             .secrets()
             .create_secret()
             .name(name)
@@ -30,23 +38,28 @@ impl SecretStore for AwsWorld {
             .kms_key_id(secret.key.as_str())
             .set_tags(Some(tags))
             // EXPOSE: to the store, over TLS.
-            .secret_string(secret.value.expose())
-            .send()
-            .await;
-        match created {
-            Ok(created) => Ok(StoredSecret {
-                arn: created.arn.unwrap_or_default(),
-                version_id: created.version_id.unwrap_or_default(),
-            }),
-            Err(error) => match code(&error) {
-                Some(EXISTS) => Err(PortError::Exists { what: format!("secret {name}") }),
-                // A name in its recovery window is answered so, but so are other faults.
-                Some(INVALID_REQUEST) if self.describe(name).await?.is_some() => {
-                    Err(PortError::Exists { what: format!("secret {name}") })
+            .secret_string(secret.value.expose());
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            match call.clone().send().await {
+                Ok(created) => {
+                    return Ok(StoredSecret {
+                        arn: created.arn.unwrap_or_default(),
+                        version_id: created.version_id.unwrap_or_default(),
+                    });
                 }
-                _ => Err(failure(CALL, name, &error)),
-            },
+                Err(error) => match code(&error) {
+                    Some(EXISTS) => break,
+                    // A name in its recovery window is answered so, a name that is about to be
+                    // free, and other faults.
+                    Some(INVALID_REQUEST) if self.describe(name).await?.is_some() => break,
+                    Some(INVALID_REQUEST) if attempt < TRIES => tokio::time::sleep(pause).await,
+                    _ => return Err(failure(CALL, name, &error)),
+                },
+            }
+            pause *= 2;
         }
+        Err(PortError::Exists { what: format!("secret {name}") })
     }
 
     async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {

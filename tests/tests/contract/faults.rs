@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use contract_double::{CallKey, Pattern, Twist};
+use contract_double::{CallKey, Linger, Pattern, Twist};
 
-use crate::cloudformation::{Answer, Request, Sent};
+use crate::cloudformation::{Answer, Properties, Request, Sent};
 use crate::parallel::every;
 use crate::rules::{assert_gone_by_rule, assert_in_service, assert_removed, to_bring_back};
 use crate::stage::Stage;
@@ -155,4 +155,30 @@ async fn a_service_that_never_recovers_is_answered_in_time() -> Result<()> {
         .await?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_about_to_be_free_is_waited_for() -> Result<()> {
+    let stage = Stage::new().await?;
+    let declared = Properties::nodes(&[0]);
+    let create = |id| Sent::create(id, &declared);
+    let is_mark = Pattern::operation("PutParameter").on("/keyboot/tsm/roster/index");
+    stage.double.twist(is_mark.every(), Twist::refuse("ValidationException"));
+    let failed = stage.carry_out(&create("create-1")).await?;
+    ensure!(!failed.succeeded(), "it was to fail");
+    stage.double.clear_twists();
+    // Secrets Manager removes by force a while after it has said so.
+    stage.double.with(|world| world.linger(Linger::Calls(2)));
+    let deleted = stage.carry_out(&Sent::delete("delete-1", &declared, &stage.physical_id(CLUSTER))).await?;
+    ensure!(deleted.succeeded(), "the Delete: {}", deleted.reason());
+    let answer = stage.carry_out(&create("create-2")).await?;
+    ensure!(answer.succeeded(), "{}", answer.reason());
+    let refused = stage
+        .double
+        .calls()
+        .iter()
+        .filter(|call| call.error_code() == Some("InvalidRequestException"))
+        .count();
+    ensure!(refused == 8, "{refused} creations were refused");
+    assert_in_service(&stage, &declared)
 }
