@@ -30,9 +30,6 @@ pub(crate) struct Options {
     /// How long each target is tried
     #[arg(long, default_value_t = 600)]
     seconds: u64,
-    /// Add to the corpora whatever was found that reaches something new
-    #[arg(long)]
-    keep: bool,
 }
 
 /// Tries the targets for as long as is asked for.
@@ -49,17 +46,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             bail!("there is no target {name}");
         }
     }
-    let built = step("fuzz targets", || nightly.build(&venv))?;
-    if let Some(why) = built.impossible {
-        bail!("the targets cannot be built here: {why}");
-    }
-    try_all(&built.programs, &targets, options.seconds)?;
-    if options.keep {
-        for target in &targets {
-            keep(&built.programs, target)?;
-        }
-    }
-    Ok(())
+    let programs = match step("fuzz targets", || nightly.build(&venv))? {
+        Built::Programs(programs) => programs,
+        Built::Impossible(why) => bail!("{} cannot build the targets:\n{why}", nightly.name),
+    };
+    try_all(&programs, &targets, options.seconds)
 }
 
 /// Tries each target for half a minute, where there is a nightly compiler that can build them.
@@ -69,14 +60,13 @@ pub(crate) fn briefly(venv: &Venv) -> anyhow::Result<()> {
         say("SKIPPED: no nightly compiler is installed, so only the corpora were replayed");
         return Ok(());
     };
-    let built = step(&format!("built with {}", nightly.name), || nightly.build(venv))?;
-    match built.impossible {
-        Some(why) => {
+    match step(&format!("built with {}", nightly.name), || nightly.build(venv))? {
+        Built::Programs(programs) => try_all(&programs, &targets()?, BRIEFLY),
+        Built::Impossible(why) => {
             say(&format!("SKIPPED: {} cannot build them, so only the corpora were replayed", nightly.name));
             say(&why);
             Ok(())
         }
-        None => try_all(&built.programs, &targets()?, BRIEFLY),
     }
 }
 
@@ -106,11 +96,11 @@ struct Nightly {
 }
 
 /// What came of building the targets.
-struct Built {
+enum Built {
     /// The folder of the programs.
-    programs: PathBuf,
-    /// Why this machine cannot build them.
-    impossible: Option<String>,
+    Programs(PathBuf),
+    /// This machine cannot build them, and why.
+    Impossible(String),
 }
 
 impl Nightly {
@@ -133,16 +123,16 @@ impl Nightly {
         // No code of ours is `unsafe`, so a sanitizer has nothing to find and takes twice the time.
         command.args(["fuzz", "build", "--sanitizer", "none", "--fuzz-dir"]).arg(folder());
         let output = command.arg("--target-dir").arg(self::output()).output().context("starting cargo")?;
-        let programs = self::output().join(self.host()?).join("release");
         if output.status.success() {
-            return Ok(Built { programs, impossible: None });
+            let programs = self::output().join(self.host()?).join("release");
+            return Ok(Built::Programs(programs));
         }
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         let ours = ["fuzz", "fuzz-bodies", "custom-resource", "key-material", "provisioning"];
         if ours.iter().any(|name| why.contains(&format!("could not compile `{name}`"))) {
             bail!("the fuzz targets do not compile:\n{why}");
         }
-        Ok(Built { programs, impossible: Some(why) })
+        Ok(Built::Impossible(why))
     }
 
     fn host(&self) -> anyhow::Result<String> {
@@ -213,19 +203,6 @@ fn try_one(programs: &Path, target: &str, seconds: u64) -> anyhow::Result<String
     }
     let inputs = told.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
     Ok(inputs.context("libFuzzer told no number of inputs")?.trim().to_owned())
-}
-
-/// Adds to a corpus what a run found that none of its inputs reaches.
-fn keep(programs: &Path, target: &str) -> anyhow::Result<()> {
-    let count = || std::fs::read_dir(corpus(target)).map_or(0, Iterator::count);
-    let before = count();
-    let mut command = libfuzzer(programs, target)?;
-    let output = command.arg("-merge=1").arg(corpus(target)).arg(found(target)).output()?;
-    if !output.status.success() {
-        bail!("libFuzzer could not merge what it found:\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    say(&format!("  {target:<12} {} new in {}", count() - before, corpus(target).display()));
-    Ok(())
 }
 
 fn libfuzzer(programs: &Path, target: &str) -> anyhow::Result<Command> {

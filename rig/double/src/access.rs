@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 pub(crate) use policies::Context;
-use policies::{Decision, IdentityPolicy, Request, ResourcePolicy, Target, decide};
+use policies::{Decision, IdentityPolicy, PolicyError, Request, ResourcePolicy, Target, decide};
 
 use crate::error::ApiError;
 use crate::identities::Caller;
@@ -32,7 +32,8 @@ impl Policy {
     /// `MalformedPolicyDocumentException` as the services have it, and `NotInTheDouble` for what
     /// cannot be evaluated here.
     pub fn read(text: &str) -> Result<Self, ApiError> {
-        let document = ResourcePolicy::from_json("the resource's policy", text).map_err(malformed)?;
+        let document =
+            ResourcePolicy::from_json("the resource's policy", text).map_err(|error| malformed(&error))?;
         check_condition_keys(document.condition_keys())?;
         Ok(Self { text: text.to_owned(), document })
     }
@@ -57,7 +58,7 @@ impl Policy {
 
 /// Reads a role's policy.
 pub(crate) fn identity_policy(name: &str, text: &str) -> Result<IdentityPolicy, ApiError> {
-    let policy = IdentityPolicy::from_json(name, text).map_err(malformed)?;
+    let policy = IdentityPolicy::from_json(name, text).map_err(|error| malformed(&error))?;
     check_condition_keys(policy.condition_keys())?;
     Ok(policy)
 }
@@ -181,11 +182,9 @@ fn check_condition_keys(asked: BTreeSet<&str>) -> Result<(), ApiError> {
     }
 }
 
-fn malformed(error: policies::PolicyError) -> ApiError {
+fn malformed(error: &PolicyError) -> ApiError {
     match error {
-        policies::PolicyError::Malformed { .. } => {
-            ApiError::new("MalformedPolicyDocumentException", error.to_string())
-        }
+        PolicyError::Malformed { .. } => ApiError::new("MalformedPolicyDocumentException", error.to_string()),
         _ => ApiError::not_in_the_double(error.to_string()),
     }
 }

@@ -45,7 +45,9 @@ pub struct KmsStack {
     /// The access keys of the nodes' roles, by the nodes' indexes.
     pub nodes: BTreeMap<u32, String>,
     endpoint: String,
-    resolved: Resolved,
+    /// What the template tells the function by its environment.
+    told: BTreeMap<String, String>,
+    properties: Value,
 }
 
 impl KmsStack {
@@ -92,19 +94,21 @@ impl KmsStack {
         Place::of_arn(stack_id, "cloudformation").map(|(place, _)| place)
     }
 
-    /// The ARN of a node's role in a place.
+    /// The ARN of a node's role, which follows from the stack's id alone.
+    ///
+    /// # Panics
+    ///
+    /// When this is no stack's id.
     #[must_use]
-    pub fn node_role(place: &Place, index: u32) -> String {
-        format!("arn:{}:iam::{}:role/node-{index}", place.partition(), place.account)
+    pub fn node_role(stack_id: &str, index: u32) -> String {
+        let place = Self::place_of(stack_id).expect("a stack's id is its ARN");
+        let (partition, account) = (place.partition(), &place.account);
+        format!("arn:{partition}:iam::{account}:role/{}-node-{index}", name_in(stack_id))
     }
 
     /// What the function's process is told by its environment beside what Lambda tells every function.
     #[must_use]
     pub fn environment(&self) -> BTreeMap<String, String> {
-        let function = self.resolved.resource("NodeKeysFunction").unwrap_or_default();
-        let told = function["Environment"]["Variables"].as_object().cloned().unwrap_or_default();
-        let told =
-            told.into_iter().map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()));
         let ours = [
             ("AWS_ACCESS_KEY_ID", self.access_key.as_str()),
             ("AWS_DEFAULT_REGION", &self.place.region),
@@ -113,7 +117,8 @@ impl KmsStack {
             ("AWS_SECRET_ACCESS_KEY", "of-nobody"),
             ("AWS_SESSION_TOKEN", "of-nobody"),
         ];
-        ours.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(told).collect()
+        let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        ours.into_iter().chain(self.told.clone()).collect()
     }
 
     /// The same for one process of several: its calls have this session.
@@ -127,7 +132,7 @@ impl KmsStack {
     /// The properties of the resource `Keys`, as CloudFormation sends them: every value a text.
     #[must_use]
     pub fn properties(&self) -> Value {
-        texts(self.resolved.resource(KEYS).unwrap_or_default())
+        self.properties.clone()
     }
 
     /// Lets CloudFormation show the resource in a status, and the stack in one that goes with it:
@@ -194,9 +199,11 @@ impl Deployment<'_> {
         let role = self.role_arn(ROLE);
         let access_key = roles.get(ROLE).cloned().context("the template has no role of this name")?;
         let nodes = self.nodes(&resolved, &ids)?;
-        let key = |id: &str| self.key_arn(&resolved, id);
+        let key = |id: &str| Self::key_arn(&resolved, id);
         let (secrets_key, record_key) = (key(SECRETS_KEY)?, key(RECORD_KEY)?);
         self.put_stack(&ids, before, [(SECRETS_KEY, &secrets_key), (RECORD_KEY, &record_key)]);
+        let told = told(&resolved)?;
+        let properties = texts(resolved.resource(KEYS)?);
         let (place, stack_id) = (self.place, self.stack_id.to_owned());
         Ok(KmsStack {
             place,
@@ -208,7 +215,8 @@ impl Deployment<'_> {
             record_key,
             nodes,
             endpoint,
-            resolved,
+            told,
+            properties,
         })
     }
 
@@ -237,33 +245,28 @@ impl Deployment<'_> {
     fn key(&mut self, id: &str, known: Option<String>) -> anyhow::Result<()> {
         let properties = self.template.resolve(&self.stack)?.resource(id)?;
         let policy = properties["KeyPolicy"].to_string();
-        let arn = match known {
-            Some(arn) => {
-                self.world.put_key_policy(&arn, &policy)?;
-                arn
-            }
-            None => {
-                let spec = properties["KeySpec"].as_str().unwrap_or("SYMMETRIC_DEFAULT");
-                let spec = KeySpec::of_name(spec).with_context(|| format!("{id} is a {spec}"))?;
-                let tags = properties["Tags"].as_array().into_iter().flatten();
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                self.world.create_key(
-                    &self.place,
-                    NewKey {
-                        multi_region: properties["MultiRegion"] == true,
-                        description: text(&properties["Description"]),
-                        tags: tags.map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect(),
-                        ..NewKey::new(spec, policy)
-                    },
-                )?
-            }
+        let arn = if let Some(arn) = known {
+            self.world.put_key_policy(&arn, &policy)?;
+            arn
+        } else {
+            let spec = properties["KeySpec"].as_str().unwrap_or("SYMMETRIC_DEFAULT");
+            let spec = KeySpec::of_name(spec).with_context(|| format!("{id} is a {spec}"))?;
+            let tags = properties["Tags"].as_array().into_iter().flatten();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let new = NewKey {
+                multi_region: properties["MultiRegion"] == true,
+                description: text(&properties["Description"]),
+                tags: tags.map(|tag| (text(&tag["Key"]), text(&tag["Value"]))).collect(),
+                ..NewKey::new(spec, policy)
+            };
+            self.world.create_key(&self.place, new)?
         };
         let key_id = self.world.key(&arn).map(|key| key.id.clone()).unwrap_or_default();
         self.stack = self.stack.clone().physical_id(id, &key_id).attribute(id, "Arn", arn.as_str());
         Ok(())
     }
 
-    fn key_arn(&self, resolved: &Resolved, id: &str) -> anyhow::Result<String> {
+    fn key_arn(resolved: &Resolved, id: &str) -> anyhow::Result<String> {
         // The template's outputs are the one way to a resolved attribute.
         let output = if id == SECRETS_KEY { "KmsKeyArn" } else { "RecordKeyArn" };
         let arn = resolved.output(output)?;
@@ -322,7 +325,7 @@ impl Deployment<'_> {
             let index = id.strip_prefix(NODE_READER).and_then(|index| index.parse().ok());
             let index = index.with_context(|| format!("{id} is no node's policy"))?;
             let policy = resolved.resource(id)?["PolicyDocument"].to_string();
-            let role = KmsStack::node_role(&self.place, index);
+            let role = KmsStack::node_role(self.stack_id, index);
             nodes.insert(index, self.world.add_role(&role, &[policy])?);
         }
         Ok(nodes)
@@ -346,6 +349,18 @@ impl Deployment<'_> {
         }
         self.world.put_stack(stack);
     }
+}
+
+/// The variables of the function's environment.
+fn told(resolved: &Resolved) -> anyhow::Result<BTreeMap<String, String>> {
+    let function = resolved.resource("NodeKeysFunction")?;
+    let variables =
+        function["Environment"]["Variables"].as_object().context("the function is told nothing")?;
+    let text = |(name, value): (&String, &Value)| {
+        let value = value.as_str().with_context(|| format!("{name} is no text"))?;
+        Ok((name.clone(), value.to_owned()))
+    };
+    variables.iter().map(text).collect()
 }
 
 /// CloudFormation sends the properties of a custom resource as texts (CloudFormation User Guide,

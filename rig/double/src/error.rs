@@ -36,16 +36,9 @@ impl ApiError {
     }
 
     /// A member of the request that breaks a constraint of the API's own model (each API Reference,
-    /// "Common Errors", ValidationException).
+    /// "Common Errors", `ValidationException`).
     pub(crate) fn validation(message: impl Into<String>) -> Self {
         Self::new("ValidationException", message)
-    }
-
-    /// A member whose length is out of its documented range.
-    pub(crate) fn length(member: &str, bound: &str) -> Self {
-        Self::validation(format!(
-            "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must have length {bound}"
-        ))
     }
 }
 

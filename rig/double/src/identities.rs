@@ -58,14 +58,12 @@ impl Identities {
         let numbered = policies.iter().enumerate();
         let read = numbered.map(|(index, text)| identity_policy(&format!("{name}[{index}]"), text));
         let policies = read.collect::<Result<Vec<_>, _>>()?;
-        let access_key = match self.role(arn) {
-            Some(known) => known.access_key.clone(),
+        let known = self.role(arn).map(|role| role.access_key.clone());
+        let access_key = known.unwrap_or_else(|| {
+            self.keys_given += 1;
             // As long as a real one, and nobody's.
-            None => {
-                self.keys_given += 1;
-                format!("ASIADOUBLE{:010}", self.keys_given)
-            }
-        };
+            format!("ASIADOUBLE{:010}", self.keys_given)
+        });
         let role = Role { account, arn: arn.to_owned(), access_key: access_key.clone(), policies };
         Ok(self.roles.entry(access_key).insert_entry(role).into_mut())
     }

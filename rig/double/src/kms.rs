@@ -32,7 +32,7 @@ pub use key::{Key, KeySpec, KeyState, KeyUsage, NewKey};
 /// The keys of all accounts by ARN, their aliases by ARN, and everything sealed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
-    pub(crate) keys: BTreeMap<String, Key>,
+    pub(crate) all: BTreeMap<String, Key>,
     pub(crate) aliases: BTreeMap<String, String>,
     pub(crate) sealed: BTreeMap<Vec<u8>, Sealed>,
     made: u64,
@@ -53,14 +53,14 @@ impl Keys {
 /// Carries a call out.
 pub(crate) fn carry_out(world: &mut World, caller: &Caller, operation: &str, input: Value) -> Answer {
     match operation {
-        "Decrypt" => encrypting::decrypt(world, caller, read(input)?),
-        "DescribeKey" => describe_key(world, caller, read(input)?),
+        "Decrypt" => encrypting::decrypt(world, caller, &read(input)?),
+        "DescribeKey" => describe_key(world, caller, &read(input)?),
         "Encrypt" => encrypting::encrypt(world, caller, read(input)?),
         "GenerateDataKey" => encrypting::generate_data_key(world, caller, read(input)?),
         "GenerateDataKeyPairWithoutPlaintext" => pairs::generate(world, caller, read(input)?),
-        "GetPublicKey" => signing::public_key(world, caller, read(input)?),
-        "Sign" => signing::sign(world, caller, read(input)?),
-        "Verify" => signing::verify(world, caller, read(input)?),
+        "GetPublicKey" => signing::public_key(world, caller, &read(input)?),
+        "Sign" => signing::sign(world, caller, &read(input)?),
+        "Verify" => signing::verify(world, caller, &read(input)?),
         _ => Err(ApiError::not_in_the_double(format!("the operation kms:{operation}"))),
     }
 }
@@ -90,7 +90,7 @@ struct DescribeKey {
 }
 
 /// KMS API Reference, `DescribeKey` and `KeyMetadata`.
-fn describe_key(world: &mut World, caller: &Caller, input: DescribeKey) -> Answer {
+fn describe_key(world: &mut World, caller: &Caller, input: &DescribeKey) -> Answer {
     let key = find(world, caller, &input.key_id)?;
     allowed(world, caller, key, "kms:DescribeKey", Context::default())?;
     let mut metadata = json!({
@@ -125,8 +125,8 @@ fn describe_key(world: &mut World, caller: &Caller, input: DescribeKey) -> Answe
     Ok(json!({ "KeyMetadata": metadata }))
 }
 
-/// Finds a key by its id, its ARN, an alias or an alias's ARN (KMS API Reference, each operation's
-/// `KeyId`). Keys of other accounts are named by ARN only.
+/// Finds a key of the caller's Region by its id, its ARN, an alias or an alias's ARN (KMS API Reference,
+/// each operation's `KeyId`). Keys of other accounts are named by ARN only.
 pub(crate) fn find<'a>(world: &'a World, caller: &Caller, named: &str) -> Result<&'a Key, ApiError> {
     let resource = match named.strip_prefix("arn:") {
         Some(_) => named.to_owned(),
@@ -134,7 +134,8 @@ pub(crate) fn find<'a>(world: &'a World, caller: &Caller, named: &str) -> Result
         None => caller.place.arn("kms", &format!("key/{named}")),
     };
     let resource = world.kms.aliases.get(&resource).unwrap_or(&resource);
-    world.kms.keys.get(resource).ok_or_else(|| {
+    let found = world.kms.all.get(resource).filter(|key| key.place.region == caller.place.region);
+    found.ok_or_else(|| {
         let kind = if named.contains("alias/") { "Alias" } else { "Key" };
         ApiError::new("NotFoundException", format!("{kind} '{resource}' does not exist"))
     })
@@ -175,7 +176,7 @@ pub(crate) fn allowed(
     }
     for (alias, target) in &world.kms.aliases {
         if *target == key.arn {
-            let name = alias.rsplit_once(":").map_or(alias.as_str(), |(_, name)| name);
+            let name = alias.rsplit_once(':').map_or(alias.as_str(), |(_, name)| name);
             context.add("kms:ResourceAliases", [name]);
         }
     }

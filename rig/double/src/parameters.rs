@@ -32,16 +32,16 @@ pub(crate) type Parameters = BTreeMap<Place, BTreeMap<String, Parameter>>;
 pub(crate) fn carry_out(world: &mut World, caller: &Caller, operation: &str, input: Value) -> Answer {
     match operation {
         "AddTagsToResource" => tagging::add(world, caller, read(input)?),
-        "DeleteParameter" => removing::delete(world, caller, read(input)?),
+        "DeleteParameter" => removing::delete(world, caller, &read(input)?),
         "DeleteParameters" => removing::delete_many(world, caller, read(input)?),
-        "DescribeParameters" => describing::describe(world, caller, read(input)?),
-        "GetParameter" => reading::one(world, caller, read(input)?),
-        "GetParameters" => reading::many(world, caller, read(input)?),
-        "GetParametersByPath" => paths::by_path(world, caller, read(input)?),
+        "DescribeParameters" => describing::describe(world, caller, &read(input)?),
+        "GetParameter" => reading::one(world, caller, &read(input)?),
+        "GetParameters" => reading::many(world, caller, &read(input)?),
+        "GetParametersByPath" => paths::by_path(world, caller, &read(input)?),
         "LabelParameterVersion" => labelling::label(world, caller, read(input)?),
-        "ListTagsForResource" => tagging::list(world, caller, read(input)?),
+        "ListTagsForResource" => tagging::list(world, caller, &read(input)?),
         "PutParameter" => putting::put(world, caller, read(input)?),
-        "RemoveTagsFromResource" => tagging::remove(world, caller, read(input)?),
+        "RemoveTagsFromResource" => tagging::remove(world, caller, &read(input)?),
         _ => Err(ApiError::not_in_the_double(format!("the operation ssm:{operation}"))),
     }
 }

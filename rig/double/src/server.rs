@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::double::{Core, State};
 use crate::error::{Answer, ApiError};
 use crate::identities::{Caller, unknown_access_key};
+use crate::limits;
 use crate::parameters;
 use crate::record::{Call, Outcome};
 use crate::service::Service;
@@ -153,6 +154,7 @@ fn carry_out(state: &mut State, incoming: Incoming, number: u64) -> Answer {
     if !state.world.rates.admit(&caller.place, service, &incoming.operation, pair_spec, now) {
         return Err(service.throttled());
     }
+    limits::check(service, &input)?;
     refuse_while_another_waits(state, service, &caller, &incoming.operation, &input)?;
     let answer = service.carry_out(&mut state.world, &caller, &incoming.operation, input);
     if answer.is_ok() {
@@ -162,7 +164,7 @@ fn carry_out(state: &mut State, incoming: Incoming, number: u64) -> Answer {
 }
 
 /// Two updates of one parameter at a time are one too many (Systems Manager API Reference,
-/// PutParameter, `TooManyUpdates`).
+/// `PutParameter`, `TooManyUpdates`).
 fn refuse_while_another_waits(
     state: &State,
     service: Service,

@@ -125,8 +125,8 @@ fn describe_stacks(world: &mut World, caller: &Caller, input: DescribeStacks) ->
     }))
 }
 
-/// Finds a stack by its name or its id. One that is deleted is found by its id only
-/// (CloudFormation API Reference, `DescribeStacks`, `StackName`).
+/// Finds a stack of the caller's account and Region by its name or its id. One that is deleted is found
+/// by its id only (CloudFormation API Reference, `DescribeStacks`, `StackName`).
 fn find<'a>(
     world: &'a World,
     caller: &Caller,
@@ -135,7 +135,8 @@ fn find<'a>(
 ) -> Result<Option<&'a Stack>, ApiError> {
     let of_id = Place::of_arn(named, "cloudformation");
     let place = of_id.as_ref().map_or(&caller.place, |(place, _)| place);
-    let there = world.stacks.get(place).map(Vec::as_slice).unwrap_or_default();
+    let there = world.stacks.get(place).filter(|_| *place == caller.place);
+    let there = there.map(Vec::as_slice).unwrap_or_default();
     let stack = match of_id {
         Some(_) => there.iter().find(|stack| stack.id == named),
         None => there.iter().find(|stack| stack.name == named && stack.status != "DELETE_COMPLETE"),

@@ -38,21 +38,18 @@ impl Incoming {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let scope = text(&AUTHORIZATION).and_then(credential_scope);
         let (access_key, region, signed_for) = scope.unwrap_or_default();
-        let (service, operation, input) = match text(&TARGET) {
-            Some(target) => {
-                let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
-                (Service::of_target(prefix), operation.to_owned(), json_input(body))
-            }
-            None => {
-                let mut form = form(body);
-                let operation = match form.remove("Action") {
-                    Some(Value::String(action)) => action,
-                    _ => String::new(),
-                };
-                form.remove("Version");
-                let service = (signed_for == "cloudformation").then_some(Service::CloudFormation);
-                (service, operation, Ok(Value::Object(form)))
-            }
+        let (service, operation, input) = if let Some(target) = text(&TARGET) {
+            let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+            (Service::of_target(prefix), operation.to_owned(), json_input(body))
+        } else {
+            let mut form = form(body);
+            let operation = match form.remove("Action") {
+                Some(Value::String(action)) => action,
+                _ => String::new(),
+            };
+            form.remove("Version");
+            let service = (signed_for == "cloudformation").then_some(Service::CloudFormation);
+            (service, operation, Ok(Value::Object(form)))
         };
         let session = text(&TOKEN).map(str::to_owned);
         Self { session, access_key, region, service, operation, input }

@@ -132,7 +132,7 @@ impl World {
             _ => KeyUsage::SignVerify,
         };
         let key = Key::make(place.clone(), id, arn.clone(), usage, new, policy, self.now());
-        self.kms.keys.insert(arn.clone(), key);
+        self.kms.all.insert(arn.clone(), key);
         Ok(arn)
     }
 
@@ -143,7 +143,7 @@ impl World {
     /// When there is no such key, or as [`World::create_key`].
     pub fn put_key_policy(&mut self, arn: &str, policy: &str) -> Result<(), ApiError> {
         let policy = kms::read_policy(self, policy)?;
-        let key = self.kms.keys.get_mut(arn);
+        let key = self.kms.all.get_mut(arn);
         key.ok_or_else(|| ApiError::new("NotFoundException", format!("Key '{arn}' does not exist")))?
             .policy = policy;
         Ok(())
@@ -157,14 +157,14 @@ impl World {
     /// A key by its ARN.
     #[must_use]
     pub fn key(&self, arn: &str) -> Option<&Key> {
-        self.kms.keys.get(arn)
+        self.kms.all.get(arn)
     }
 
     /// Puts a key into a state. One that is pending deletion goes 30 days later.
     pub fn set_key_state(&mut self, arn: &str, state: KeyState) {
         let pending =
             (state == KeyState::PendingDeletion).then(|| self.now() + SignedDuration::from_hours(24 * 30));
-        if let Some(key) = self.kms.keys.get_mut(arn) {
+        if let Some(key) = self.kms.all.get_mut(arn) {
             key.state = state;
             key.deletion_date = pending;
         }
@@ -182,6 +182,10 @@ impl World {
     }
 
     /// Adds a stack, or replaces the one of this id.
+    ///
+    /// # Panics
+    ///
+    /// When its id is no stack's ARN.
     pub fn put_stack(&mut self, stack: Stack) {
         let place = Place::of_arn(&stack.id, "cloudformation").map(|(place, _)| place);
         let there = self.stacks.entry(place.expect("a stack's id is its ARN")).or_default();
@@ -308,13 +312,13 @@ impl World {
         for there in self.parameters.values_mut() {
             there.retain(|_, parameter| parameter.latest().expires.is_none_or(|expires| expires > now));
         }
-        self.kms.keys.retain(|_, key| key.deletion_date.is_none_or(|date| date > now));
+        self.kms.all.retain(|_, key| key.deletion_date.is_none_or(|date| date > now));
         self.note_for_lists();
         let windows = self.secrets.values().flat_map(BTreeMap::values);
         let windows = windows.filter_map(|secret| Some(secret.deletion.as_ref()?.due));
         let expirations = self.parameters.values().flat_map(BTreeMap::values);
         let expirations = expirations.filter_map(|parameter| parameter.latest().expires);
-        let deletions = self.kms.keys.values().filter_map(|key| key.deletion_date);
+        let deletions = self.kms.all.values().filter_map(|key| key.deletion_date);
         self.due = windows.chain(expirations).chain(deletions).min();
     }
 }

@@ -8,32 +8,25 @@ const NAMESPACE: &str = "http://cloudformation.amazonaws.com/doc/2010-05-15/";
 /// Writes a document. Members of an object become elements, those of a list become `member`s, and
 /// what is null is left out.
 pub(crate) fn document(root: &str, content: &Value) -> String {
-    let mut text = format!("<{root} xmlns=\"{NAMESPACE}\">");
-    write(&mut text, content);
-    text.push_str(&format!("</{root}>"));
-    text
+    format!("<{root} xmlns=\"{NAMESPACE}\">{}</{root}>", inside(content))
 }
 
-fn write(text: &mut String, content: &Value) {
+fn inside(content: &Value) -> String {
     match content {
-        Value::Null => {}
-        Value::Object(members) => members.iter().for_each(|(name, value)| element(text, name, value)),
-        Value::Array(items) => items.iter().for_each(|item| element(text, "member", item)),
-        Value::String(plain) => escape(text, plain),
-        Value::Bool(_) | Value::Number(_) => escape(text, &content.to_string()),
+        Value::Null => String::new(),
+        Value::Object(members) => members.iter().map(|(name, value)| element(name, value)).collect(),
+        Value::Array(items) => items.iter().map(|item| element("member", item)).collect(),
+        Value::String(plain) => escaped(plain),
+        Value::Bool(_) | Value::Number(_) => content.to_string(),
     }
 }
 
-fn element(text: &mut String, name: &str, value: &Value) {
-    if value.is_null() {
-        return;
-    }
-    text.push_str(&format!("<{name}>"));
-    write(text, value);
-    text.push_str(&format!("</{name}>"));
+fn element(name: &str, value: &Value) -> String {
+    if value.is_null() { String::new() } else { format!("<{name}>{}</{name}>", inside(value)) }
 }
 
-fn escape(text: &mut String, plain: &str) {
+fn escaped(plain: &str) -> String {
+    let mut text = String::with_capacity(plain.len());
     for character in plain.chars() {
         match character {
             '&' => text.push_str("&amp;"),
@@ -43,4 +36,5 @@ fn escape(text: &mut String, plain: &str) {
             other => text.push(other),
         }
     }
+    text
 }

@@ -17,7 +17,7 @@ use rig::cluster::Published;
 use rig::stack::Deployed;
 use serde_json::{Value, json};
 
-use crate::support::{Aws, Role, counting};
+use crate::support::{Aws, KMS_STACK, Role, counting};
 
 /// How the local AWS took a call.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -357,14 +357,12 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     let aws = Aws::start()?;
     let (stack, _) = deployed(&aws).await?;
     let role = Role::of_node_keys(&aws).await?.0;
-    let iam = aws.root.iam();
-    let attached = iam.list_attached_role_policies().role_name(&role).send().await?;
-    assert_eq!(attached.attached_policies().len(), 0, "a policy that nobody looks at here");
-    let names = iam.list_role_policies().role_name(&role).send().await?.policy_names;
-    assert_eq!(names, ["node-keys"]);
-    let policy = iam.get_role_policy().role_name(&role).policy_name("node-keys").send().await?;
-    let policy: Value = serde_json::from_slice(&percent_decoded(&policy.policy_document)?)?;
-    for statement in statements(&policy)? {
+    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"]).await?;
+    let mut allowed = Vec::new();
+    for policy in &policies {
+        allowed.extend(statements(policy)?);
+    }
+    for statement in &allowed {
         let resource = statement["Resource"].as_str().unwrap_or_default();
         assert!(resource != "*" || statement["Effect"] == "Deny", "everything is allowed in {statement}");
     }
@@ -375,7 +373,7 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
         statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
     assert_eq!(of_key.len(), 2, "{role} in the key's policy");
     let mut decrypting = 0;
-    for statement in statements(&policy)?.into_iter().chain(of_key) {
+    for statement in allowed.into_iter().chain(of_key) {
         let actions = actions(statement)?;
         assert!(actions.iter().all(|action| !action.contains('*')), "a wildcard in {statement}");
         if statement["Effect"] == "Allow" && actions.contains(&"kms:Decrypt") {
@@ -400,6 +398,44 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
         );
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn who_answers_for_node_keys_is_invoked_by_it_alone_and_writes_its_log_alone() -> Result<()> {
+    let aws = Aws::start()?;
+    deployed(&aws).await?;
+    let role = Role::of_node_keys(&aws).await?.0;
+    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"]).await?;
+    let [handing_over] = statements(&policies[1])?[..] else { anyhow::bail!("{policies:?}") };
+    let function = aws.physical_id(KMS_STACK, "UnansweredFunction").await?;
+    assert_eq!(actions(handing_over)?, ["lambda:InvokeFunction"]);
+    let arn = format!("arn:aws:lambda:us-east-1:000000000000:function:{function}");
+    assert_eq!(handing_over["Resource"], arn.as_str());
+
+    let role = aws.physical_id(KMS_STACK, "UnansweredRole").await?;
+    let policies = policies_of(&aws, &role, &["unanswered"]).await?;
+    let [logging] = statements(&policies[0])?[..] else { anyhow::bail!("{policies:?}") };
+    assert_eq!(actions(logging)?, ["logs:CreateLogStream", "logs:PutLogEvents"]);
+    let group = aws.physical_id(KMS_STACK, "UnansweredLogGroup").await?;
+    let resource = logging["Resource"].as_str().context("no resource")?;
+    assert!(resource.contains(&format!(":log-group:{group}:")), "{resource}");
+    Ok(())
+}
+
+/// The policies of a role, of which it must have these and no others.
+async fn policies_of(aws: &Aws, role: &str, names: &[&str]) -> Result<Vec<Value>> {
+    let iam = aws.root.iam();
+    let attached = iam.list_attached_role_policies().role_name(role).send().await?;
+    assert_eq!(attached.attached_policies().len(), 0, "a policy that nobody looks at here");
+    let mut found = iam.list_role_policies().role_name(role).send().await?.policy_names;
+    found.sort();
+    assert_eq!(found, names);
+    let mut policies = Vec::new();
+    for name in names {
+        let policy = iam.get_role_policy().role_name(role).policy_name(*name).send().await?;
+        policies.push(serde_json::from_slice(&percent_decoded(&policy.policy_document)?)?);
+    }
+    Ok(policies)
 }
 
 fn statements(policy: &Value) -> Result<Vec<&Value>> {

@@ -14,8 +14,6 @@ use crate::kms::{Key, KeyUsage, allowed, find};
 use crate::random;
 use crate::world::World;
 
-/// KMS API Reference, Encrypt, Plaintext: 1 to 4,096 bytes.
-const PLAINTEXT: std::ops::RangeInclusive<usize> = 1..=4096;
 /// What the double adds to a plaintext; KMS adds about as much.
 const OVERHEAD: usize = 148;
 
@@ -39,9 +37,6 @@ pub(super) struct Encrypt {
 
 pub(super) fn encrypt(world: &mut World, caller: &Caller, input: Encrypt) -> Answer {
     let plaintext = blob(&input.plaintext)?;
-    if !PLAINTEXT.contains(&plaintext.len()) {
-        return Err(ApiError::length("plaintext", "less than or equal to 4096, and at least 1"));
-    }
     let key = find(world, caller, &input.key_id)?;
     allowed(world, caller, key, "kms:Encrypt", cryptographic(&input.encryption_context))?;
     key.usable_for(KeyUsage::EncryptDecrypt, "Encrypt")?;
@@ -67,7 +62,7 @@ pub(super) struct Decrypt {
 
 /// A ciphertext names its key; a `KeyId` beside it must name the same one, and the context must be
 /// the one it was encrypted under, exactly (KMS API Reference, Decrypt).
-pub(super) fn decrypt(world: &mut World, caller: &Caller, input: Decrypt) -> Answer {
+pub(super) fn decrypt(world: &mut World, caller: &Caller, input: &Decrypt) -> Answer {
     let ciphertext = blob(&input.ciphertext_blob)?;
     let sealed = world.kms.sealed.get(&ciphertext);
     let key = match (&input.key_id, sealed) {
@@ -157,7 +152,7 @@ pub(super) fn cryptographic(encryption_context: &BTreeMap<String, String>) -> Co
 /// The id of the key that a ciphertext was made under.
 pub(super) fn key_of_ciphertext(world: &World, ciphertext: &str) -> Option<String> {
     let sealed = world.kms.sealed.get(&STANDARD.decode(ciphertext).ok()?)?;
-    world.kms.keys.get(&sealed.key).map(|key: &Key| key.id.clone())
+    world.kms.all.get(&sealed.key).map(|key: &Key| key.id.clone())
 }
 
 /// Reads a blob.

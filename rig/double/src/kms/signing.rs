@@ -12,9 +12,6 @@ use crate::kms::encrypting::blob;
 use crate::kms::{Key, KeyUsage, allowed, find};
 use crate::world::World;
 
-/// KMS API Reference, Sign, Message: 1 to 4,096 bytes.
-const MESSAGE: std::ops::RangeInclusive<usize> = 1..=4096;
-
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Sign {
@@ -24,7 +21,7 @@ pub(super) struct Sign {
     signing_algorithm: String,
 }
 
-pub(super) fn sign(world: &mut World, caller: &Caller, input: Sign) -> Answer {
+pub(super) fn sign(world: &mut World, caller: &Caller, input: &Sign) -> Answer {
     let key = find(world, caller, &input.key_id)?;
     let context = conditions(input.message_type.as_deref(), &input.signing_algorithm);
     allowed(world, caller, key, "kms:Sign", context)?;
@@ -51,7 +48,7 @@ pub(super) struct Verify {
 
 /// A signature that is not the key's is an error, not an answer (KMS API Reference, Verify,
 /// `KMSInvalidSignatureException`).
-pub(super) fn verify(world: &mut World, caller: &Caller, input: Verify) -> Answer {
+pub(super) fn verify(world: &mut World, caller: &Caller, input: &Verify) -> Answer {
     let key = find(world, caller, &input.key_id)?;
     let context = conditions(input.message_type.as_deref(), &input.signing_algorithm);
     allowed(world, caller, key, "kms:Verify", context)?;
@@ -71,7 +68,7 @@ pub(super) struct GetPublicKey {
 
 /// Only asymmetric keys have a public half (KMS API Reference, `GetPublicKey`,
 /// `UnsupportedOperationException`).
-pub(super) fn public_key(world: &mut World, caller: &Caller, input: GetPublicKey) -> Answer {
+pub(super) fn public_key(world: &mut World, caller: &Caller, input: &GetPublicKey) -> Answer {
     let key = find(world, caller, &input.key_id)?;
     allowed(world, caller, key, "kms:GetPublicKey", Context::default())?;
     let Some(spki) = key.material.spki() else {
@@ -105,9 +102,6 @@ fn digest(
     algorithm: &str,
 ) -> Result<Vec<u8>, ApiError> {
     let message = blob(message)?;
-    if !MESSAGE.contains(&message.len()) {
-        return Err(ApiError::length("message", "less than or equal to 4096, and at least 1"));
-    }
     key.usable_for(KeyUsage::SignVerify, operation)?;
     if algorithm != key.spec.signing_algorithm() {
         let said = format!("Algorithm {algorithm} is incompatible with key spec {}.", key.spec.name());

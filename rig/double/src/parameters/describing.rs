@@ -34,7 +34,7 @@ struct Filter {
 /// Parameters of the caller's account, or those that other accounts share with it. The call is on
 /// no resource (Service Authorization Reference, "Actions, resources, and condition keys for AWS
 /// Systems Manager").
-pub(super) fn describe(world: &mut World, caller: &Caller, input: DescribeParameters) -> Answer {
+pub(super) fn describe(world: &mut World, caller: &Caller, input: &DescribeParameters) -> Answer {
     let action = "ssm:DescribeParameters";
     let question = |resource: &str, account: &str| {
         let (resource, owner) = (resource.to_owned(), Owner::Account(account));
@@ -110,6 +110,10 @@ impl Filter {
             }),
             ("Type", None | Some("Equals")) => one_of(parameter.latest().kind.name()),
             ("Tier", None | Some("Equals")) => one_of(parameter.latest().tier.name()),
+            (key, None | Some("Equals")) if key.starts_with("tag:") => {
+                let value = parameter.tags.get(&key["tag:".len()..]);
+                value.is_some_and(|value| self.values.is_empty() || one_of(value))
+            }
             (key, option) => {
                 let option = option.unwrap_or("Equals");
                 return Err(ApiError::not_in_the_double(format!("the filter {key} {option}")));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock::seconds;
@@ -50,12 +51,14 @@ pub struct ParameterVersion {
     pub modified_by: String,
     /// The number of the call that put it.
     pub created_by: u64,
+    /// The ARN of the customer's key that a secure string is encrypted with.
+    pub(crate) key_arn: Option<String>,
     /// What a reader without decryption gets of a secure string.
     pub(crate) ciphertext: Option<String>,
 }
 
 /// What of a value a parameter holds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 pub enum ParameterKind {
     /// A text.
     String,
@@ -107,6 +110,10 @@ impl Tier {
 
 impl Parameter {
     /// The version that counts: the latest.
+    ///
+    /// # Panics
+    ///
+    /// When a test has taken all versions away.
     #[must_use]
     pub fn latest(&self) -> &ParameterVersion {
         self.versions.last().expect("a parameter has a version")

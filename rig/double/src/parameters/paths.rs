@@ -26,7 +26,7 @@ pub(super) struct GetParametersByPath {
 /// Asks for the path alone: whoever may read it sees everything below, what is denied one by one
 /// included (Systems Manager API Reference, `GetParametersByPath`, Recursive). Shared parameters are
 /// not below any path.
-pub(super) fn by_path(world: &mut World, caller: &Caller, input: GetParametersByPath) -> Answer {
+pub(super) fn by_path(world: &mut World, caller: &Caller, input: &GetParametersByPath) -> Answer {
     if !input.path.starts_with('/') {
         return Err(ApiError::validation(
             "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a \
@@ -44,7 +44,7 @@ pub(super) fn by_path(world: &mut World, caller: &Caller, input: GetParametersBy
     for parameter in page {
         let version = parameter.latest();
         if input.with_decryption {
-            values::ask_to_decrypt(world, caller, &parameter.arn, version)?;
+            values::ask_to_decrypt(world, caller, parameter, version)?;
         }
         shown.push(parameter.shown(version, input.with_decryption, None));
     }

@@ -7,14 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::access::Context;
 use crate::error::{Answer, ApiError};
 use crate::identities::Caller;
 use crate::parameters::finding::{allowed, find_mut};
 use crate::parameters::naming::{arn, check_name};
-use crate::parameters::tagging::{Tag, check_tags, condition_keys};
+use crate::parameters::tagging::added;
 use crate::parameters::{Parameter, ParameterKind, ParameterVersion, Tier, policies, values};
 use crate::random;
+use crate::tags::{Tag, condition_keys};
 use crate::world::World;
 
 /// Systems Manager API Reference, `PutParameter`, `ParameterMaxVersionLimitExceeded`.
@@ -25,7 +25,7 @@ const VERSIONS: usize = 100;
 pub(super) struct PutParameter {
     name: String,
     value: String,
-    r#type: Option<String>,
+    r#type: Option<ParameterKind>,
     #[serde(default)]
     overwrite: bool,
     tier: Option<String>,
@@ -41,8 +41,8 @@ pub(super) struct PutParameter {
 pub(super) fn put(world: &mut World, caller: &Caller, input: PutParameter) -> Answer {
     check_name(&caller.place, &input.name)?;
     let known = world.parameters.get(&caller.place).and_then(|there| there.get(&input.name)).cloned();
-    let tags = check_tags(input.tags.clone(), &BTreeMap::new())?;
-    ask(world, caller, &input, &tags)?;
+    ask(world, caller, &input)?;
+    let tags = added(input.tags.clone(), &BTreeMap::new())?;
     if input.overwrite && !tags.is_empty() {
         return Err(ApiError::validation(
             "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please \
@@ -115,17 +115,12 @@ fn has_room_for_a_parameter(world: &World, caller: &Caller, tier: Tier) -> Resul
 }
 
 /// Tags need the permission to tag besides (Systems Manager API Reference, `PutParameter`, Tags).
-fn ask(
-    world: &World,
-    caller: &Caller,
-    input: &PutParameter,
-    tags: &BTreeMap<String, String>,
-) -> Result<(), ApiError> {
-    let mut context: Context = condition_keys(tags);
+fn ask(world: &World, caller: &Caller, input: &PutParameter) -> Result<(), ApiError> {
+    let mut context = condition_keys(&input.tags);
     context.add("ssm:Overwrite", [input.overwrite.to_string()]);
     context.add("ssm:Policies", &input.policies);
     allowed(world, caller, "ssm:PutParameter", &input.name, context.clone())?;
-    if tags.is_empty() {
+    if input.tags.is_empty() {
         Ok(())
     } else {
         allowed(world, caller, "ssm:AddTagsToResource", &input.name, context)
@@ -139,10 +134,10 @@ fn next_version(
     known: Option<&Parameter>,
 ) -> Result<ParameterVersion, ApiError> {
     let before = known.map(Parameter::latest);
-    let kind = kind(input.r#type.as_deref(), before)?;
-    let tier = tier(input.tier.as_deref(), before)?;
+    let kind = kind(input.r#type, before)?;
+    let tier = tier(input, before)?;
     if input.value.is_empty() {
-        return Err(ApiError::length("value", "at least 1"));
+        return Err(ApiError::validation("A parameter has a value."));
     }
     if input.value.len() > tier.bytes() {
         return Err(ApiError::validation(format!(
@@ -175,9 +170,10 @@ fn next_version(
             return Err(ApiError::validation("KeyId is required for SecureString type parameter only."));
         }
     };
-    if let Some(key) = &key {
-        values::ask_to_encrypt(world, caller, &arn(&caller.place, &input.name), tier, key)?;
-    }
+    let key_arn = match &key {
+        Some(key) => values::ask_to_encrypt(world, caller, &arn(&caller.place, &input.name), tier, key)?,
+        None => None,
+    };
     Ok(ParameterVersion {
         version: before.map_or(1, |before| before.version + 1),
         value: input.value.clone(),
@@ -185,6 +181,7 @@ fn next_version(
         tier,
         ciphertext: key.as_ref().map(|_| STANDARD.encode(random::vector(input.value.len() + 148))),
         key,
+        key_arn,
         labels: BTreeSet::new(),
         policies,
         expires,
@@ -200,19 +197,7 @@ fn next_version(
 
 /// A new parameter needs a type, and a known one keeps its own (Systems Manager API Reference,
 /// `PutParameter`, Type, and `HierarchyTypeMismatchException`).
-fn kind(named: Option<&str>, before: Option<&ParameterVersion>) -> Result<ParameterKind, ApiError> {
-    let named = match named {
-        None => None,
-        Some("String") => Some(ParameterKind::String),
-        Some("StringList") => Some(ParameterKind::StringList),
-        Some("SecureString") => Some(ParameterKind::SecureString),
-        Some(other) => {
-            return Err(ApiError::new(
-                "UnsupportedParameterType",
-                format!("The type {other} is not supported."),
-            ));
-        }
-    };
+fn kind(named: Option<ParameterKind>, before: Option<&ParameterVersion>) -> Result<ParameterKind, ApiError> {
     match (named, before) {
         (Some(named), Some(before)) if named != before.kind => Err(ApiError::new(
             "HierarchyTypeMismatchException",
@@ -226,19 +211,21 @@ fn kind(named: Option<&str>, before: Option<&ParameterVersion>) -> Result<Parame
     }
 }
 
-/// An Advanced parameter does not become Standard again (Systems Manager API Reference,
-/// `PutParameter`, Tier). Left out, a tier is the default one, Standard; a known parameter keeps its own.
-fn tier(named: Option<&str>, before: Option<&ParameterVersion>) -> Result<Tier, ApiError> {
+/// An Advanced parameter does not become Standard again. Left out, a tier is the default one, Standard;
+/// a known parameter keeps its own. Intelligent-Tiering is Advanced where that is needed (Systems
+/// Manager API Reference, `PutParameter`, Tier).
+fn tier(input: &PutParameter, before: Option<&ParameterVersion>) -> Result<Tier, ApiError> {
     let before = before.map(|before| before.tier);
-    match named {
+    let needs_advanced = input.value.len() > Tier::Standard.bytes() || input.policies.is_some();
+    match input.tier.as_deref() {
         None => Ok(before.unwrap_or(Tier::Standard)),
         Some("Advanced") => Ok(Tier::Advanced),
+        Some("Intelligent-Tiering") if before == Some(Tier::Advanced) || needs_advanced => Ok(Tier::Advanced),
         Some("Standard") if before == Some(Tier::Advanced) => Err(ApiError::validation(
             "This parameter uses the advanced-parameter tier. You can't downgrade a parameter from the \
              advanced-parameter tier to the standard-parameter tier. If necessary, you can delete the advanced \
              parameter and recreate it as a standard parameter.",
         )),
-        Some("Standard") => Ok(Tier::Standard),
-        Some(other) => Err(ApiError::not_in_the_double(format!("the tier {other}"))),
+        Some(_) => Ok(Tier::Standard),
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct DeleteParameter {
     name: String,
 }
 
-pub(super) fn delete(world: &mut World, caller: &Caller, input: DeleteParameter) -> Answer {
+pub(super) fn delete(world: &mut World, caller: &Caller, input: &DeleteParameter) -> Answer {
     allowed(world, caller, "ssm:DeleteParameter", &input.name, Context::default())?;
     if take(world, caller, &input.name) { Ok(json!({})) } else { Err(not_found()) }
 }

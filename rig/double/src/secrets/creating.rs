@@ -12,12 +12,13 @@ use crate::error::{Answer, ApiError};
 use crate::identities::Caller;
 use crate::secrets::naming::{arn_without_suffix, check_name, new_arn};
 use crate::secrets::secret::CURRENT;
-use crate::secrets::tagging::{Tag, check_tags, condition_keys};
+use crate::secrets::tagging::added;
 use crate::secrets::{Secret, SecretValue, SecretVersion, keys};
+use crate::tags::{Tag, condition_keys};
 use crate::world::World;
 
-/// What the limits on a value count: bytes (Secrets Manager API Reference, `SecretString`).
-const VALUE: std::ops::RangeInclusive<usize> = 1..=65_536;
+/// The longest value, in bytes (Secrets Manager User Guide, "AWS Secrets Manager quotas").
+const VALUE: usize = 65_536;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -35,25 +36,22 @@ pub(super) struct CreateSecret {
 /// Makes a secret. Tags need the permission to tag besides.
 pub(super) fn create(world: &mut World, caller: &Caller, input: CreateSecret) -> Answer {
     check_name(&input.name)?;
-    check_description(input.description.as_deref())?;
-    let tags = check_tags(input.tags, &BTreeMap::new())?;
     let value = value(input.secret_string, input.secret_binary)?;
     let token = token(input.client_request_token, value.is_some())?;
 
-    let mut context = condition_keys(&tags);
+    let mut context = condition_keys(&input.tags);
     context.add("secretsmanager:Name", [&input.name]);
     context.add("secretsmanager:Description", &input.description);
     context.add("secretsmanager:KmsKeyId", &input.kms_key_id);
-    let actions: &[&str] = match tags.is_empty() {
-        true => &["secretsmanager:CreateSecret"],
-        false => &["secretsmanager:CreateSecret", "secretsmanager:TagResource"],
-    };
-    for action in actions {
+    let create = Some("secretsmanager:CreateSecret");
+    let tag = (!input.tags.is_empty()).then_some("secretsmanager:TagResource");
+    for action in create.into_iter().chain(tag) {
         let resource = arn_without_suffix(&caller.place, &input.name);
         let owner = Owner::Account(&caller.place.account);
         access::require(world, caller, Question { action, resource, owner, context: context.clone() })?;
     }
 
+    let tags = added(input.tags, &BTreeMap::new())?;
     if let Some(known) = world.secrets.get(&caller.place).and_then(|there| there.get(&input.name)) {
         return name_in_use(known, &token, value.as_ref());
     }
@@ -153,32 +151,21 @@ pub(super) fn value(text: Option<String>, binary: Option<String>) -> Result<Opti
             (SecretValue::Binary(bytes), length)
         }
     };
-    if VALUE.contains(&length) {
+    if length <= VALUE {
         return Ok(Some(value));
     }
-    Err(ApiError::length("secretString", "less than or equal to 65536, and at least 1"))
+    Err(ApiError::validation("A secret value has at most 65536 bytes."))
 }
 
-/// The token of a request: 32 to 64 characters. The SDKs make one; who calls without them and puts
-/// a value has to (Secrets Manager API Reference, `CreateSecret`, `ClientRequestToken`).
+/// The token of a request. The SDKs make one; who calls without them and puts a value has to (Secrets
+/// Manager API Reference, `CreateSecret`, `ClientRequestToken`).
 pub(super) fn token(token: Option<String>, needed: bool) -> Result<String, ApiError> {
     match token {
-        Some(token) if (32..=64).contains(&token.len()) => Ok(token),
-        Some(_) => Err(ApiError::length("clientRequestToken", "less than or equal to 64, and at least 32")),
         None if needed => Err(ApiError::new(
-            "InvalidParameterException",
+            "InvalidRequestException",
             "You must provide a ClientRequestToken value. We recommend a UUID-type value.",
         )),
-        None => Ok(String::new()),
-    }
-}
-
-pub(super) fn check_description(description: Option<&str>) -> Result<(), ApiError> {
-    match description {
-        Some(text) if text.chars().count() > 2048 => {
-            Err(ApiError::length("description", "less than or equal to 2048"))
-        }
-        _ => Ok(()),
+        token => Ok(token.unwrap_or_default()),
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn ask_to_establish(world: &World, caller: &Caller, key: &str, arn: &
     ask(world, caller, key, "Decrypt", arn, VALIDATION)
 }
 
-/// A new value gets a new data key (the same page, "GenerateDataKey").
+/// A new value gets a new data key (the same page, `GenerateDataKey`).
 pub(super) fn ask_to_encrypt(
     world: &World,
     caller: &Caller,

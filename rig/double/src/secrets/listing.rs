@@ -102,7 +102,7 @@ struct Filter {
 
 /// Scheduled secrets are shown only to who asks for them (Secrets Manager API Reference, `ListSecrets`,
 /// `IncludePlannedDeletion`).
-pub(super) fn secrets(world: &mut World, caller: &Caller, input: ListSecrets) -> Answer {
+pub(super) fn secrets(world: &mut World, caller: &Caller, input: &ListSecrets) -> Answer {
     let owner = Owner::Account(&caller.place.account);
     let (action, resource) = ("secretsmanager:ListSecrets", "*".to_owned());
     access::require(world, caller, Question { action, resource, owner, context: Context::default() })?;
@@ -154,7 +154,7 @@ pub(super) struct ListSecretVersionIds {
 
 /// Versions without a label are shown only to who asks for them (Secrets Manager API Reference,
 /// `ListSecretVersionIds`, `IncludeDeprecated`).
-pub(super) fn versions(world: &mut World, caller: &Caller, input: ListSecretVersionIds) -> Answer {
+pub(super) fn versions(world: &mut World, caller: &Caller, input: &ListSecretVersionIds) -> Answer {
     let action = "secretsmanager:ListSecretVersionIds";
     let secret = find_allowed(world, caller, action, &input.secret_id, Context::default())?;
     let versions = secret.versions.values();

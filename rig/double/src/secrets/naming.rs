@@ -39,11 +39,8 @@ pub(super) fn without_suffix(rest: &str) -> Option<&str> {
     suffix.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(name)
 }
 
-/// Secrets Manager API Reference, `CreateSecret`, Name: 1 to 512 of `A-Za-z0-9/_+=.@-`.
+/// Secrets Manager API Reference, `CreateSecret`, Name: of `A-Za-z0-9/_+=.@-`.
 pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
-    if !(1..=512).contains(&name.len()) {
-        return Err(ApiError::length("name", "less than or equal to 512, and at least 1"));
-    }
     if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_+=.@-".contains(&byte)) {
         return Ok(());
     }

@@ -10,8 +10,6 @@ use crate::identities::Caller;
 use crate::secrets::finding::{find_allowed, find_mut, in_use};
 use crate::world::World;
 
-/// Secrets Manager API Reference, `PutResourcePolicy`, `ResourcePolicy`: 1 to 20,480 characters.
-const POLICY: std::ops::RangeInclusive<usize> = 1..=20_480;
 /// Somebody whom no policy has any reason to let in.
 const STRANGER: &str = "arn:aws:iam::999999999999:root";
 
@@ -26,10 +24,7 @@ pub(super) struct PutResourcePolicy {
 
 /// A policy that names a principal which is not there is refused (Secrets Manager User Guide,
 /// "Resource-based policies"; the code is `MalformedPolicyDocumentException`).
-pub(super) fn put(world: &mut World, caller: &Caller, input: PutResourcePolicy) -> Answer {
-    if !POLICY.contains(&input.resource_policy.len()) {
-        return Err(ApiError::length("resourcePolicy", "less than or equal to 20480, and at least 1"));
-    }
+pub(super) fn put(world: &mut World, caller: &Caller, input: &PutResourcePolicy) -> Answer {
     let mut context = Context::default();
     context.add("secretsmanager:BlockPublicPolicy", [input.block_public_policy.to_string()]);
     let action = "secretsmanager:PutResourcePolicy";
@@ -61,7 +56,7 @@ pub(super) struct OnlyAnId {
     secret_id: String,
 }
 
-pub(super) fn get(world: &mut World, caller: &Caller, input: OnlyAnId) -> Answer {
+pub(super) fn get(world: &mut World, caller: &Caller, input: &OnlyAnId) -> Answer {
     let action = "secretsmanager:GetResourcePolicy";
     let secret = find_allowed(world, caller, action, &input.secret_id, Context::default())?;
     in_use(secret)?;
@@ -72,7 +67,7 @@ pub(super) fn get(world: &mut World, caller: &Caller, input: OnlyAnId) -> Answer
     Ok(answer)
 }
 
-pub(super) fn delete(world: &mut World, caller: &Caller, input: OnlyAnId) -> Answer {
+pub(super) fn delete(world: &mut World, caller: &Caller, input: &OnlyAnId) -> Answer {
     let now = world.now();
     let action = "secretsmanager:DeleteResourcePolicy";
     let secret = find_mut(world, caller, action, &input.secret_id, Context::default())?;

@@ -38,7 +38,6 @@ pub(super) fn put(world: &mut World, caller: &Caller, input: PutSecretValue) -> 
         ApiError::new("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
     })?;
     let token = token(input.client_request_token, true)?;
-    staging::check_labels(input.version_stages.as_deref())?;
     let action = "secretsmanager:PutSecretValue";
     let secret = find_allowed(world, caller, action, &input.secret_id, Context::default())?;
     in_use(secret)?;

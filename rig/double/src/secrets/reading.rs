@@ -23,7 +23,7 @@ pub(super) struct DescribeSecret {
 /// A secret in its recovery window is described too, with the window's end (Secrets Manager API
 /// Reference, `DescribeSecret`, `DeletedDate`). What is empty is left out, and a version without a
 /// label is not listed (`VersionIdsToStages`).
-pub(super) fn describe(world: &mut World, caller: &Caller, input: DescribeSecret) -> Answer {
+pub(super) fn describe(world: &mut World, caller: &Caller, input: &DescribeSecret) -> Answer {
     let action = "secretsmanager:DescribeSecret";
     let secret = find_allowed(world, caller, action, &input.secret_id, Context::default())?;
     Ok(described(secret, "VersionIdsToStages"))
@@ -37,15 +37,15 @@ pub(super) fn described(secret: &Secret, stages_member: &str) -> Value {
         "CreatedDate": seconds(secret.created),
         "LastChangedDate": seconds(secret.changed),
     });
-    let tags: Vec<Value> =
+    let tagged: Vec<Value> =
         secret.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
-    let staged = secret.versions.values().filter(|version| !version.stages.is_empty());
+    let labelled = secret.versions.values().filter(|version| !version.stages.is_empty());
     let stages: Map<String, Value> =
-        staged.map(|version| (version.id.clone(), json!(version.stages))).collect();
+        labelled.map(|version| (version.id.clone(), json!(version.stages))).collect();
     let optional = [
         ("Description", secret.description.as_ref().map(|text| json!(text))),
         ("KmsKeyId", secret.key.as_ref().map(|key| json!(key))),
-        ("Tags", (!tags.is_empty()).then(|| json!(tags))),
+        ("Tags", (!tagged.is_empty()).then(|| json!(tagged))),
         (stages_member, (!stages.is_empty()).then(|| json!(stages))),
         ("LastAccessedDate", secret.last_accessed.map(seconds)),
         ("DeletedDate", secret.deletion.as_ref().map(|deletion| seconds(deletion.due))),
@@ -66,7 +66,7 @@ pub(super) struct GetSecretValue {
     version_stage: Option<String>,
 }
 
-pub(super) fn value(world: &mut World, caller: &Caller, input: GetSecretValue) -> Answer {
+pub(super) fn value(world: &mut World, caller: &Caller, input: &GetSecretValue) -> Answer {
     let mut context = Context::default();
     context.add("secretsmanager:VersionId", &input.version_id);
     // Filled from the request: a read by version id alone carries no stage.

@@ -28,7 +28,7 @@ pub(super) struct DeleteSecret {
 /// With force a secret goes at once, scheduled ones too, and one that is not there is no error
 /// (`ForceDeleteWithoutRecovery`); the name may stay taken for a while. Without, it can be restored
 /// until the window ends.
-pub(super) fn delete(world: &mut World, caller: &Caller, input: DeleteSecret) -> Answer {
+pub(super) fn delete(world: &mut World, caller: &Caller, input: &DeleteSecret) -> Answer {
     let force = input.force_delete_without_recovery == Some(true);
     let days = window(input.recovery_window_in_days, force)?;
     let mut context = Context::default();
@@ -68,7 +68,7 @@ pub(super) struct RestoreSecret {
 
 /// Takes the deletion date away (Secrets Manager API Reference, `RestoreSecret`). Of a secret
 /// without one the page says nothing: it stays as it is.
-pub(super) fn restore(world: &mut World, caller: &Caller, input: RestoreSecret) -> Answer {
+pub(super) fn restore(world: &mut World, caller: &Caller, input: &RestoreSecret) -> Answer {
     let action = "secretsmanager:RestoreSecret";
     let secret = find_mut(world, caller, action, &input.secret_id, Context::default())?;
     secret.deletion = None;

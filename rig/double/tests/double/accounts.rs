@@ -6,7 +6,9 @@ use contract_double::{Double, Place};
 use policies::{Share, SharedWith};
 use rig::cloud::Cloud;
 
-use crate::support::{ACCOUNT, OTHER, allow, code, place, role, root, root_of, with_key};
+use crate::support::{
+    ACCOUNT, OTHER, allow, code, place, policy, role, root, root_of, symmetric_key, with_key,
+};
 
 #[tokio::test]
 async fn what_one_account_has_another_does_not_see() {
@@ -97,6 +99,33 @@ async fn a_shared_parameter_is_read_by_its_arn() {
     let again = ours.put_parameter().name("/shared").value("w").r#type(ParameterType::String);
     again.tier(ParameterTier::Advanced).send().await.unwrap();
     assert_eq!(code(read(&arn("/shared")).await), "AccessDeniedException");
+}
+
+#[tokio::test]
+async fn a_shared_secure_string_needs_a_customers_key() {
+    let double = Double::start().await.unwrap();
+    let (ours, key) = (root(&double).parameters(), symmetric_key(&double));
+    let both = policy(&format!(
+        r#"{{"Effect":"Allow","Principal":{{"AWS":["arn:aws:iam::{OTHER}:root","arn:aws:iam::{ACCOUNT}:root"]}},
+            "Action":"kms:*","Resource":"*"}}"#
+    ));
+    double.with(|world| world.put_key_policy(&key, &both)).unwrap();
+    let key_id = key.rsplit('/').next().unwrap();
+    for (name, key) in [("/default", None), ("/mine", Some(key_id.to_owned()))] {
+        let put = ours.put_parameter().name(name).value("v").r#type(ParameterType::SecureString);
+        put.tier(ParameterTier::Advanced).set_key_id(key).send().await.unwrap();
+        let arn = format!("arn:aws:ssm:us-east-1:{ACCOUNT}:parameter{name}");
+        let share = Share::parameter(&arn, vec![SharedWith::Account(OTHER.to_owned())]);
+        double.with(|world| world.share(share)).unwrap();
+    }
+    let theirs = root_of(&double, OTHER).parameters();
+    let read = |name: &str| {
+        let arn = format!("arn:aws:ssm:us-east-1:{ACCOUNT}:parameter{name}");
+        theirs.get_parameter().name(arn).with_decryption(true).send()
+    };
+    assert_eq!(read("/mine").await.unwrap().parameter.unwrap().value(), Some("v"));
+    assert_eq!(code(read("/default").await), "AccessDeniedException");
+    ours.get_parameter().name("/default").with_decryption(true).send().await.unwrap();
 }
 
 #[tokio::test]

@@ -199,7 +199,7 @@ async fn a_key_is_gone_on_its_deletion_date() {
     let (kms, key) = (root(&double).kms(), symmetric_key(&double));
     double.with(|world| world.set_key_state(&key, KeyState::PendingDeletion));
     kms.describe_key().key_id(&key).send().await.unwrap();
-    double.advance(std::time::Duration::from_secs(31 * 24 * 3600));
+    double.advance(std::time::Duration::from_hours(31 * 24));
     assert_eq!(code(kms.describe_key().key_id(&key).send().await), "NotFoundException");
 }
 

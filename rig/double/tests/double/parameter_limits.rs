@@ -57,7 +57,38 @@ async fn an_advanced_parameter_stays_one() {
     assert_eq!(put(Some(ParameterTier::Advanced)).await.unwrap().tier(), Some(&ParameterTier::Advanced));
     assert_eq!(code(put(Some(ParameterTier::Standard)).await), "ValidationException");
     assert_eq!(put(None).await.unwrap().tier(), Some(&ParameterTier::Advanced));
-    assert_eq!(code(put(Some(ParameterTier::IntelligentTiering)).await), "NotInTheDouble");
+    let whichever = Some(ParameterTier::IntelligentTiering);
+    assert_eq!(put(whichever).await.unwrap().tier(), Some(&ParameterTier::Advanced));
+}
+
+#[tokio::test]
+async fn the_tier_that_fits_is_the_cheaper_one_where_it_can_be() {
+    let double = Double::start().await.unwrap();
+    let parameters = root(&double).parameters();
+    let put = |name: &str, bytes: usize| {
+        string(&parameters, name, &"v".repeat(bytes)).tier(ParameterTier::IntelligentTiering)
+    };
+    assert_eq!(put("small", 4096).send().await.unwrap().tier(), Some(&ParameterTier::Standard));
+    assert_eq!(put("large", 4097).send().await.unwrap().tier(), Some(&ParameterTier::Advanced));
+    let policies = put("policies", 1).policies("[{}]").send().await.unwrap();
+    assert_eq!(policies.tier(), Some(&ParameterTier::Advanced));
+}
+
+#[tokio::test]
+async fn the_model_bounds_each_member() {
+    let double = Double::start().await.unwrap();
+    let parameters = root(&double).parameters();
+    let described =
+        |length: usize| string(&parameters, "p", "v").description("d".repeat(length)).overwrite(true);
+    described(1024).send().await.unwrap();
+    assert_eq!(code(described(1025).send().await), "ValidationException");
+    let kind = |kind: ParameterType| parameters.put_parameter().name("q").value("v").r#type(kind).send();
+    assert_eq!(code(kind(ParameterType::from("Other")).await), "ValidationException");
+    kind(ParameterType::StringList).await.unwrap();
+    let label =
+        |length: usize| parameters.label_parameter_version().name("p").labels("l".repeat(length)).send();
+    label(100).await.unwrap();
+    assert_eq!(code(label(101).await), "ValidationException");
 }
 
 #[tokio::test]
@@ -86,7 +117,7 @@ async fn a_call_names_up_to_ten() {
         );
     }
     let twice = parameters.get_parameters().names("/p").names("/p").send().await;
-    assert_eq!(code(twice), "ValidationException");
+    assert_eq!(code(twice), "NotInTheDouble");
 }
 
 #[tokio::test]

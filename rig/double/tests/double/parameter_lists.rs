@@ -1,7 +1,7 @@
 //! Parameters below a path, and what is told of parameters.
 
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType};
+use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag};
 use contract_double::Double;
 
 use crate::support::{ACCOUNT, code, role, root};
@@ -84,6 +84,9 @@ async fn parameters_are_described_with_their_policies_in_a_list() {
 async fn descriptions_are_filtered() {
     let double = Double::start().await.unwrap();
     let parameters = with(&double, &["/a/b", "/a/b/c", "/d"]).await;
+    let tag = Tag::builder().key("owner").value("me").build().unwrap();
+    let add = parameters.add_tags_to_resource().resource_type(ResourceTypeForTagging::Parameter);
+    add.resource_id("/d").tags(tag).send().await.unwrap();
     let told = async |key: &str, option: Option<&str>, value: &str| {
         let filter = ParameterStringFilter::builder().key(key).set_option(option.map(str::to_owned));
         let filter = filter.values(value).build().unwrap();
@@ -95,5 +98,7 @@ async fn descriptions_are_filtered() {
     assert_eq!(told("Path", Some("OneLevel"), "/a").await.unwrap(), 1);
     assert_eq!(told("Path", Some("Recursive"), "/a").await.unwrap(), 2);
     assert_eq!(told("Type", None, "SecureString").await.unwrap(), 0);
+    assert_eq!(told("tag:owner", None, "me").await.unwrap(), 1);
+    assert_eq!(told("tag:owner", None, "them").await.unwrap(), 0);
     assert_eq!(code(told("Label", None, "l").await), "NotInTheDouble");
 }

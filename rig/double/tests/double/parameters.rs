@@ -97,8 +97,11 @@ async fn tags_are_set_by_the_first_put_and_never_by_an_overwriting_one() {
     let list = || parameters.list_tags_for_resource().resource_type(of_p.clone());
     assert_eq!(list().resource_id("p").send().await.unwrap().tag_list(), [tag("k", "v")]);
     assert_eq!(code(list().resource_id("q").send().await), "InvalidResourceId");
-    let reserved = string(&parameters, "q", "1").tags(tag("aws:k", "v")).send().await;
-    assert_eq!(code(reserved), "ValidationException");
+    let put = |key: &str, value: &str| string(&parameters, "q", "1").tags(tag(key, value)).send();
+    for (key, value) in [("aws:k", "v"), ("k!", "v"), ("k", "v#")] {
+        assert_eq!(code(put(key, value).await), "ValidationException", "{key} {value}");
+    }
+    put("ключ 1_.:/=+-@", "é").await.unwrap();
 }
 
 #[tokio::test]
@@ -167,7 +170,7 @@ async fn a_type_is_given_once_and_stays() {
 async fn a_parameter_expires_when_its_policy_says_so() {
     let double = Double::start().await.unwrap();
     let parameters = root(&double).parameters();
-    let in_an_hour = double.with(|world| world.now()) + Duration::from_secs(3600);
+    let in_an_hour = double.with(|world| world.now()) + Duration::from_hours(1);
     let expiration =
         format!(r#"[{{"Type":"Expiration","Version":"1.0","Attributes":{{"Timestamp":"{in_an_hour}"}}}}]"#);
     let put = |name: &str| string(&parameters, name, "v").tier(ParameterTier::Advanced).overwrite(true);
@@ -217,7 +220,7 @@ async fn of_two_puts_at_a_time_one_is_refused() {
     let double = Double::start().await.unwrap();
     let parameters = root(&double).parameters();
     let put = |name: &str| string(&parameters, name, "v").overwrite(true).send();
-    double.twist(Pattern::operation("PutParameter"), Twist::Slow(Duration::from_secs(3600)));
+    double.twist(Pattern::operation("PutParameter"), Twist::Slow(Duration::from_hours(1)));
     let first = tokio::spawn(put("p"));
     while double.calls().is_empty() {
         tokio::task::yield_now().await;

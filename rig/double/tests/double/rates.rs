@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::Tag;
 use aws_sdk_ssm::types::ParameterType;
-use contract_double::Double;
+use contract_double::{Double, World};
 
 use crate::support::{ACCOUNT, OTHER, code, root, root_of};
 
@@ -23,7 +23,7 @@ async fn nobody_is_throttled_unless_a_test_says_so() {
 async fn an_account_that_calls_too_often_is_throttled_for_a_while() {
     let double = Double::start().await.unwrap();
     double.stop_clock();
-    double.with(|world| world.enforce_rates());
+    double.with(World::enforce_rates);
     let put = |account: &str| {
         let call =
             root_of(&double, account).parameters().put_parameter().name("p").value("v").overwrite(true);
@@ -43,7 +43,7 @@ async fn an_account_that_calls_too_often_is_throttled_for_a_while() {
     put(OTHER).await.unwrap();
     assert_eq!(code(put(OTHER).await), "ThrottlingException");
     // However long nobody calls, no more than a second's worth is saved.
-    double.advance(Duration::from_secs(3600));
+    double.advance(Duration::from_hours(1));
     for _ in 0..3 {
         put(OTHER).await.unwrap();
     }
@@ -56,7 +56,7 @@ async fn calls_that_share_a_quota_use_it_up_together() {
     let secrets = root(&double).secrets();
     secrets.create_secret().name("s").send().await.unwrap();
     double.stop_clock();
-    double.with(|world| world.enforce_rates());
+    double.with(World::enforce_rates);
     let tag = || {
         let tag = Tag::builder().key("k").value("v").build();
         secrets.tag_resource().secret_id("s").tags(tag).send()

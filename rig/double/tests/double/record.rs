@@ -123,7 +123,7 @@ async fn answers_that_take_their_time_show_what_was_sent_together() {
     let parameters = root(&double).parameters();
     double.twist(Pattern::any().every(), Twist::Slow(Duration::from_millis(50)));
     let read = |name: &str| parameters.get_parameters().names(name).send();
-    futures_three(read("/a"), read("/b"), read("/c")).await;
+    Box::pin(futures_three(read("/a"), read("/b"), read("/c"))).await;
     read("/d").await.unwrap();
     assert_eq!((most_at_once(&double.calls()), sequential_rounds(&double.calls())), (3, 2));
 }
@@ -142,7 +142,7 @@ async fn a_snapshot_is_of_what_is_stored_and_not_of_how() {
         .unwrap();
     let before = double.with(|world| world.snapshot());
     secrets.get_secret_value().secret_id("s").send().await.unwrap();
-    double.advance(Duration::from_secs(60));
+    double.advance(Duration::from_mins(1));
     assert_eq!(double.with(|world| world.snapshot()), before);
     secrets.put_secret_value().secret_id("s").secret_string("w").send().await.unwrap();
     let after = double.with(|world| world.snapshot());

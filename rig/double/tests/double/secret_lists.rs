@@ -8,7 +8,7 @@ use contract_double::Double;
 
 use crate::support::{OTHER, code, role, root, root_of};
 
-const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const FIVE_MINUTES: Duration = Duration::from_mins(5);
 
 async fn names(secrets: &Client) -> Vec<String> {
     let listed = secrets.list_secrets().send().await.unwrap();

@@ -7,7 +7,7 @@ use contract_double::{Double, Linger};
 
 use crate::support::{code, place, root};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 async fn secret(double: &Double) -> Client {
     let secrets = root(double).secrets();
@@ -50,7 +50,7 @@ async fn at_the_end_of_its_window_a_secret_is_gone_and_its_name_free() {
     secrets.delete_secret().secret_id("s").send().await.unwrap();
     double.advance(29 * DAY);
     secrets.describe_secret().secret_id("s").send().await.unwrap();
-    double.advance(DAY + Duration::from_secs(60));
+    double.advance(DAY + Duration::from_mins(1));
     assert_eq!(code(secrets.describe_secret().secret_id("s").send().await), "ResourceNotFoundException");
     assert_eq!(code(secrets.restore_secret().secret_id("s").send().await), "ResourceNotFoundException");
     secrets.create_secret().name("s").secret_string("v").send().await.unwrap();
@@ -97,7 +97,7 @@ async fn a_name_may_stay_taken_after_a_removal() {
     assert_eq!(code(create().await), "InvalidRequestException");
     create().await.unwrap();
 
-    double.with(|world| world.linger(Linger::Time(Duration::from_secs(60))));
+    double.with(|world| world.linger(Linger::Time(Duration::from_mins(1))));
     secrets.delete_secret().secret_id("s").force_delete_without_recovery(true).send().await.unwrap();
     assert_eq!(code(create().await), "InvalidRequestException");
     double.advance(Duration::from_secs(61));

@@ -8,7 +8,7 @@ use contract_double::Double;
 
 use crate::support::{code, message, place, root};
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A version id, by number.
 fn id(number: usize) -> String {

@@ -46,6 +46,10 @@ async fn what_is_not_known_is_a_validation_error() {
     assert_eq!(code(resource("mine", "Other").await), "ValidationError");
     assert_eq!(code(cloudformation.describe_stacks().stack_name("other").send().await), "ValidationError");
     resource("mine", "Keys").await.unwrap();
+    // Nor is a stack of another Region or account, even by its id.
+    double.with(|world| world.put_stack(Stack::new(ID.replace("us-east-1", "eu-west-1"), "CREATE_COMPLETE")));
+    let elsewhere = cloudformation.describe_stacks().stack_name(ID.replace("us-east-1", "eu-west-1")).send();
+    assert_eq!(code(elsewhere.await), "ValidationError");
 }
 
 #[tokio::test]

@@ -14,8 +14,7 @@ const NAME: &str = "keyboot/tsm/node/0/p2p-key";
 
 /// The nodes' roles, as a parameter of the template.
 fn node_roles() -> String {
-    let place = KmsStack::place_of(STACK_ID).unwrap();
-    (0..3).map(|index| KmsStack::node_role(&place, index)).collect::<Vec<_>>().join(",")
+    (0..3).map(|index| KmsStack::node_role(STACK_ID, index)).collect::<Vec<_>>().join(",")
 }
 
 async fn make(function: &Cloud, stack: &KmsStack, name: &str, owner: &str) -> String {

@@ -109,13 +109,13 @@ async fn a_call_of_an_undisturbed_run_is_met_in_another() {
         [one.is_err(), two.is_err(), three.is_err()].iter().filter(|failed| **failed).count()
     };
     let undisturbed = Double::start().await.unwrap();
-    assert_eq!(run(&undisturbed).await, 0);
+    assert_eq!(Box::pin(run(&undisturbed)).await, 0);
     let keys = call_keys(&undisturbed.calls());
     assert_eq!(keys.len(), 3);
     for key in keys {
         let double = Double::start().await.unwrap();
         double.twist(&key, Twist::refuse("InternalServerError"));
-        assert_eq!(run(&double).await, 1, "{key}");
+        assert_eq!(Box::pin(run(&double)).await, 1, "{key}");
         let calls = double.calls();
         let failed = calls.iter().zip(call_keys(&calls)).find(|(call, _)| call.error_code().is_some());
         assert_eq!(failed.unwrap().1, key);
@@ -134,8 +134,11 @@ async fn a_held_call_waits_before_it_is_carried_out_or_after() {
         assert!(hold.is_reached());
         let there = || double.with(|world| world.secret(&place(), name).is_some());
         assert_eq!(there(), effect);
-        let held = double.calls()[usize::try_from(number).unwrap() - 1].clone();
-        assert_eq!((held.took_effect, held.outcome, held.answered), (effect, Outcome::Unanswered, None));
+        let call_then = double.calls()[usize::try_from(number).unwrap() - 1].clone();
+        assert_eq!(
+            (call_then.took_effect, call_then.outcome, call_then.answered),
+            (effect, Outcome::Unanswered, None)
+        );
         // Others go on meanwhile.
         secrets.describe_secret().secret_id("other").send().await.unwrap_err();
         hold.release();
@@ -163,7 +166,7 @@ async fn a_call_whose_caller_is_gone_is_carried_out_when_it_is_released() {
 async fn a_slow_call_outlasts_an_impatient_caller() {
     let double = Double::start().await.unwrap();
     let parameters = root(&double).parameters();
-    double.twist(Pattern::operation("GetParameters"), Twist::Slow(Duration::from_secs(3600)));
+    double.twist(Pattern::operation("GetParameters"), Twist::Slow(Duration::from_hours(1)));
     let read = parameters.get_parameters().names("/p").customize().config_override(
         aws_sdk_ssm::config::Builder::new()
             .timeout_config(

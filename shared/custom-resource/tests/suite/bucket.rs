@@ -18,6 +18,8 @@ pub(crate) enum Reaction {
     Status(u16),
     /// The same, but not at once.
     Late(u16, Duration),
+    /// Takes it with a response without a body, and leaves the connection to the client.
+    KeepAlive,
     /// Takes it, but is slow to accept the connection.
     AcceptLate(Duration),
     /// Sends the client elsewhere.
@@ -64,6 +66,8 @@ pub(crate) struct Bucket {
 struct Seen {
     received: Mutex<Vec<Received>>,
     connections: AtomicU32,
+    /// Connections that have not ended.
+    open: AtomicU32,
     /// Connections on which something is about to happen without any time passing.
     busy: AtomicU32,
 }
@@ -82,7 +86,12 @@ impl Bucket {
                 }
                 let (stream, _) = listener.accept().await.unwrap();
                 seen.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(react(stream, reaction, seen.clone(), Busy::with(&seen)));
+                let (open, busy) = (Count::of(&seen, |seen| &seen.open), Count::of(&seen, |seen| &seen.busy));
+                let seen = seen.clone();
+                tokio::spawn(async move {
+                    react(stream, reaction, seen, busy).await;
+                    drop(open);
+                });
             }
         });
         bucket
@@ -119,43 +128,56 @@ impl Bucket {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
+    /// How many connections there are now.
+    pub(crate) fn open(&self) -> u32 {
+        self.seen.open.load(Ordering::SeqCst)
+    }
+
     /// Whether something happens here that needs no time to pass.
     pub(crate) fn is_busy(&self) -> bool {
         self.seen.busy.load(Ordering::SeqCst) > 0
     }
 }
 
-/// Counts as something that happens, until it is dropped.
-struct Busy(Arc<Seen>);
+/// Counts as one, until it is dropped.
+struct Count {
+    seen: Arc<Seen>,
+    what: fn(&Seen) -> &AtomicU32,
+}
 
-impl Busy {
-    fn with(seen: &Arc<Seen>) -> Self {
-        seen.busy.fetch_add(1, Ordering::SeqCst);
-        Self(seen.clone())
+impl Count {
+    fn of(seen: &Arc<Seen>, what: fn(&Seen) -> &AtomicU32) -> Self {
+        what(seen).fetch_add(1, Ordering::SeqCst);
+        Self { seen: seen.clone(), what }
     }
 }
 
-impl Drop for Busy {
+impl Drop for Count {
     fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        (self.what)(&self.seen).fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-async fn react(mut stream: TcpStream, reaction: Reaction, seen: Arc<Seen>, busy: Busy) {
+async fn react(mut stream: TcpStream, reaction: Reaction, seen: Arc<Seen>, busy: Count) {
     if let Reaction::Reset = reaction {
         stream.set_zero_linger().unwrap();
         return;
     }
     let Some((head, body)) = read_request(&mut stream).await else { return };
-    let response = response(reaction);
+    let response = match body {
+        Some(_) => response(reaction),
+        // As S3 does with a chunked one.
+        None => response(Reaction::Status(501)),
+    };
+    let body = body.unwrap_or_default();
     let accepted = response.starts_with("HTTP/1.1 2")
         && (response.contains("\r\n\r\n") || matches!(reaction, Reaction::EndlessHead));
     seen.received.lock().unwrap().push(Received { head, body, accepted });
-    let _busy = match reaction {
+    let busy = match reaction {
         Reaction::Late(_, time) => {
             drop(busy);
             sleep(time).await;
-            Busy::with(&seen)
+            Count::of(&seen, |seen| &seen.busy)
         }
         Reaction::Stall => {
             drop(busy);
@@ -169,6 +191,10 @@ async fn react(mut stream: TcpStream, reaction: Reaction, seen: Arc<Seen>, busy:
     }
     match reaction {
         Reaction::ResetAfterReading | Reaction::BreakOff(_) => stream.set_zero_linger().unwrap(),
+        Reaction::KeepAlive => {
+            drop(busy);
+            let _ = stream.read(&mut [0]).await;
+        }
         Reaction::EndlessBody | Reaction::EndlessHead => {
             while stream.write_all(b"X-More: and more of it\r\n").await.is_ok() {}
         }
@@ -182,7 +208,9 @@ fn response(reaction: Reaction) -> String {
         Reaction::Status(status) | Reaction::Late(status, _) => {
             write!(response, "HTTP/1.1 {status} Said So\r\nContent-Length: 5\r\n\r\n<xml>").unwrap();
         }
-        Reaction::AcceptLate(_) => response.push_str("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        Reaction::AcceptLate(_) | Reaction::KeepAlive => {
+            response.push_str("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
         Reaction::Redirect(status, location) => {
             write!(response, "HTTP/1.1 {status} There\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
                 .unwrap();
@@ -198,8 +226,9 @@ fn response(reaction: Reaction) -> String {
     response
 }
 
-/// The head and the body of a request; nothing, if the client left before it was whole.
-async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+/// The head of a request, and its body if it has a length; nothing, if the client left before it was
+/// whole.
+async fn read_request(stream: &mut TcpStream) -> Option<(String, Option<Vec<u8>>)> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];
@@ -208,12 +237,12 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         if let Some(end) = end {
             let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-            let length: usize = head
+            let length: Option<usize> = head
                 .lines()
-                .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok())
-                .unwrap();
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+            let Some(length) = length else { return Some((head, None)) };
             if bytes.len() >= end + 4 + length {
-                return Some((head, bytes[end + 4..].to_vec()));
+                return Some((head, Some(bytes[end + 4..].to_vec())));
             }
         }
         if read == 0 {

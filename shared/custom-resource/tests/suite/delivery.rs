@@ -6,6 +6,7 @@ use custom_resource::{Deadline, DeliveryFault, Responder, Served, Success, serve
 use futures_util::future::join;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
 
 use crate::clock::{COARSE, nothing_more, serve_flying};
 use crate::support::{Bucket, Doing, Reaction, event, scheme};
@@ -291,17 +292,27 @@ async fn each_delivery_of_an_event_is_answered_once() {
     assert_eq!(provider.calls(), 4);
 }
 
-/// A function lives through many events, and may be frozen for hours between two.
+/// A function lives through many events, and may be frozen for hours between two. A connection that
+/// was kept would be broken by then.
 #[tokio::test]
 async fn one_responder_serves_event_after_event_each_on_its_own_connection() {
-    let bucket = Bucket::start(&[Reaction::Status(200)]).await;
     let responder = Responder::new();
     let provider = Doing::new(async |_| Ok(Success::default()));
-    for turn in 1..=3 {
-        let deadline = Deadline::after(Duration::from_secs(20));
-        let served = serve(event("Update", &bucket.url()), deadline, &scheme(), &responder, &provider).await;
-        assert!(matches!(served, Served::Answered { tries: 1, .. }), "{served:?}");
-        assert_eq!(bucket.connections(), turn);
+    for reaction in [Reaction::Status(200), Reaction::KeepAlive] {
+        let bucket = Bucket::start(&[reaction]).await;
+        for turn in 1..=3 {
+            let deadline = Deadline::after(Duration::from_secs(20));
+            let event = event("Update", &bucket.url());
+            let served = serve(event, deadline, &scheme(), &responder, &provider).await;
+            assert!(matches!(served, Served::Answered { tries: 1, .. }), "{served:?}");
+            assert_eq!(bucket.connections(), turn);
+            let closed = async {
+                while bucket.open() > 0 {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            assert!(timeout(Duration::from_secs(5), closed).await.is_ok(), "a connection was kept");
+        }
     }
 }
 

@@ -153,17 +153,39 @@ fn look_alike() -> impl Strategy<Value = ((&'static str, &'static str), String)>
         let hosts = hosts(region.0, region.1);
         (region, hosts[index.index(hosts.len())].clone())
     });
-    let edit = (any::<Index>(), select(WORDS), 0..4_usize);
-    (good, prop::collection::vec(edit, 0..4)).prop_map(|((region, mut host), edits)| {
-        for (at, word, cut) in edits {
+    let place = prop_oneof![1 => Just(None), 1 => Just(Some(true)), 2 => Just(Some(false))];
+    let edit = (place, any::<Index>(), select(WORDS), 0..4_usize);
+    let edits = prop::collection::vec(edit, 0..4);
+    (good, edits, select(REPLACEMENTS)).prop_map(|((region, mut host), edits, (from, to))| {
+        host = host.replacen(&from.replace("REGION", region.1), to, 1);
+        for (place, at, word, cut) in edits {
             let places: Vec<_> = host.char_indices().map(|(at, _)| at).chain([host.len()]).collect();
-            let at = at.index(places.len());
+            let at = match place {
+                Some(true) => 0,
+                Some(false) => at.index(places.len()),
+                None => places.len() - 1,
+            };
             let end = (at + cut).min(places.len() - 1);
             host.replace_range(places[at]..places[end], word);
         }
         (region, host)
     })
 }
+
+/// What is found in a host, and what is put in its place; mostly nothing is.
+const REPLACEMENTS: &[(&str, &str)] = &[
+    ("", ""),
+    ("", ""),
+    ("", ""),
+    ("", ""),
+    (".REGION", ""),
+    ("-REGION", ""),
+    ("REGION", "us-east-1"),
+    ("s3", "S3"),
+    ("amazonaws", "AmazonAWS"),
+    (".amazonaws.com", ""),
+    ("cloudformation-custom-resource-response", "my-bucket"),
+];
 
 /// What is put into a host, or in place of some of it.
 #[rustfmt::skip]

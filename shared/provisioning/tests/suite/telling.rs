@@ -2,12 +2,14 @@
 
 use provisioning::names::{ClusterName, Purpose};
 use provisioning::ownership::{Generation, first_version_token};
+use provisioning::roster::RosterIndex;
+use provisioning::signed::{CanonicalText, DOCUMENT_MAX, DocumentError};
 use provisioning::{NodeOutcome, Outcome, ProvisionError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::fixtures::{Declared, create, in_service, node, secret};
-use crate::world::World;
+use crate::fixtures::{Declared, create, delete, in_service, node, roster, secret};
+use crate::world::{SIGNER, World};
 
 /// RFC 9562, section 5.8: version 8, the variant of that RFC, and 122 bits of the digest.
 #[test]
@@ -52,6 +54,14 @@ fn a_stranger_is_named_as_far_as_its_tag_can_be_printed() {
 }
 
 #[test]
+fn a_delete_that_met_no_stranger_speaks_of_none() {
+    let declared = Declared::nodes(&[0]);
+    let told = delete(&in_service(&declared), &declared, "delete-1").unwrap().unwrap();
+    assert!(told.iter().any(|line| line.contains("share-encryption-password")), "{told:?}");
+    assert!(told.iter().all(|line| !line.contains("somebody else")), "{told:?}");
+}
+
+#[test]
 fn an_answer_takes_its_budget_to_the_last_byte() {
     let nodes = (0..5).map(|index| NodeOutcome {
         index: node(index),
@@ -68,4 +78,15 @@ fn an_answer_takes_its_budget_to_the_last_byte() {
     let length = serde_json::to_string(&whole).unwrap().len();
     assert_eq!(outcome.attributes(length), whole);
     assert_eq!(outcome.attributes(length - 1)["NodesInAnswer"], "4");
+}
+
+#[test]
+fn a_document_fits_its_parameter_to_the_last_byte() {
+    let (mut index, _) = roster(&in_service(&Declared::nodes(&[0])));
+    let signed = |index: &RosterIndex| CanonicalText::of(index).unwrap().signed(&[0; 72], SIGNER);
+    let length = signed(&index).unwrap().len();
+    index.owner.push_str(&"x".repeat(DOCUMENT_MAX - length));
+    assert_eq!(signed(&index).map(|text| text.len()), Ok(DOCUMENT_MAX));
+    index.owner.push('x');
+    assert_eq!(signed(&index), Err(DocumentError::TooLong(DOCUMENT_MAX + 1)));
 }
