@@ -1,6 +1,7 @@
 //! The README's reference says what the parser does.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use provisioning::properties::PROPERTIES;
 
@@ -59,5 +60,39 @@ fn the_templates_resource_sets_only_properties_that_there_are() {
     for name in names {
         let known = PROPERTIES.iter().any(|rule| rule.name == name) || name.starts_with("Service");
         assert!(known, "{name}");
+    }
+}
+
+#[test]
+fn every_test_that_the_table_of_rules_names_is_there() {
+    let readme = readme();
+    let section = between(&readme, "## The rules that never break", "\n## ");
+    let names: Vec<&str> = section.split('`').skip(1).step_by(2).filter(|name| is_test(name)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let mut sources = String::new();
+    for folder in ["functions", "rig", "shared", "tests/tests"] {
+        gather(&rig::repository().join(folder), &mut sources);
+    }
+    for name in names {
+        assert!(sources.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+    for rule in 1..=13 {
+        assert!(section.contains(&format!("\n| {rule}. ")), "rule {rule} has no row");
+    }
+}
+
+fn is_test(name: &str) -> bool {
+    name.matches('_').count() > 2 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn gather(folder: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            gather(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).unwrap());
+        }
     }
 }
