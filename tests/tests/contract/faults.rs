@@ -123,7 +123,7 @@ async fn a_service_that_never_recovers_is_answered_in_time() -> Result<()> {
             Twist::ServerError(500),
             Twist::Reset,
             Twist::AnswerLost,
-            Twist::Slow(Duration::from_secs(3600)),
+            Twist::Slow(Duration::from_hours(1)),
         ];
         let cases: Vec<_> = operations
             .into_iter()

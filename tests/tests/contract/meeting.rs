@@ -54,7 +54,7 @@ impl Stopped {
             stage.begins(&stopped.sent);
             let hold = stage.double.hold(Pattern::from(&call).by("stopped"), Side::Before);
             let delivery = stage.start(&stopped.sent, "stopped").await?;
-            let running = tokio::spawn(delivery.to_the_end());
+            let running = tokio::spawn(delivery.carried_out());
             let reached = tokio::time::timeout(crate::stage::SOON, hold.reached()).await;
             reached.context("the call was not made")?;
             let between = meanwhile(Arc::clone(&stopped), Arc::clone(&stage)).await.context("meanwhile")?;

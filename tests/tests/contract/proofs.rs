@@ -112,25 +112,20 @@ async fn a_create_takes_the_same_rounds_whatever_its_size_and_a_bounded_number_o
     let one = Rounds::of_create(1).await?;
     for nodes in [2, 3] {
         let more = Rounds::of_create(nodes).await?;
-        ensure!(
-            more.rounds == one.rounds,
-            "{nodes} nodes take {} rounds, one takes {}",
-            more.rounds,
-            one.rounds
-        );
+        ensure!(more.taken == one.taken, "{nodes} nodes take {} rounds, one takes {}", more.taken, one.taken);
         ensure!(more.most <= 2 * AT_ONCE, "{} calls at once", more.most);
     }
     // Where there is more to do than may be under way at once, a round is as many waves as that needs.
     let many = Rounds::of_create(24).await?;
     ensure!((AT_ONCE..=2 * AT_ONCE).contains(&many.most), "{} calls at once", many.most);
     let waves = many.calls.div_ceil(AT_ONCE);
-    ensure!(many.rounds <= one.rounds + waves, "24 nodes take {} rounds", many.rounds);
+    ensure!(many.taken <= one.taken + waves, "24 nodes take {} rounds", many.taken);
     Ok(())
 }
 
 /// What a Create takes when nothing is answered before it has asked for all it can ask for.
 struct Rounds {
-    rounds: usize,
+    taken: usize,
     calls: usize,
     most: usize,
 }
@@ -146,12 +141,12 @@ impl Rounds {
         let (mut held, mut answered) = (every(), before);
         let delivery = stage.start(&sent, "rounds").await?;
         let process = delivery.function.process_id();
-        let running = tokio::spawn(delivery.to_the_end());
-        let mut rounds = Self { rounds: 0, calls: 0, most: 0 };
+        let running = tokio::spawn(delivery.carried_out());
+        let mut rounds = Self { taken: 0, calls: 0, most: 0 };
         while !running.is_finished() {
             let arrived = all_asked(&stage, process, &running).await?;
             if arrived > answered {
-                rounds.rounds += 1;
+                rounds.taken += 1;
                 rounds.most = rounds.most.max(arrived - answered);
                 answered = arrived;
             }

@@ -77,7 +77,10 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
             let name = cluster.secret_name(entry.index, &purpose);
             let secret = stored.secrets.get(name.as_str()).with_context(|| format!("there is no {name}"))?;
             ensure!(!secret.scheduled, "{name} is scheduled for deletion although it is in service");
-            ensure!(secret.tags["keyboot:owner"] == stage.physical_id(cluster), "{name} is not its owner's");
+            ensure!(
+                secret.tags["keyboot:owner"] == stage.physical_id(cluster_of(cluster)),
+                "{name} is not its owner's"
+            );
             let (version_id, value) = secret.versions.iter().next().context("no version")?;
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { return false };
@@ -104,6 +107,12 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
         }
     }
     Ok(())
+}
+
+/// The cluster's own name, without its namespace.
+fn cluster_of(cluster: &ClusterName) -> &str {
+    let name = cluster.as_str();
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// What a node finds in its secret.

@@ -20,9 +20,9 @@ use sha2::{Digest as _, Sha256};
 use crate::cloudformation::{Answer, LOGICAL_ID, Properties, Request, Sent};
 
 /// How long Lambda lets the function run, as template.yaml says.
-pub(crate) const TIME: Duration = Duration::from_secs(300);
+pub(crate) const TIME: Duration = Duration::from_mins(5);
 /// How long anything may take that goes over loopback.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// A secret as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -111,15 +111,13 @@ impl Stage {
     }
 
     /// The physical id of the resource's cluster.
-    pub(crate) fn physical_id(&self, cluster: impl ToString) -> String {
+    pub(crate) fn physical_id(&self, cluster: &str) -> String {
         let declaration = Sha256::new()
             .chain_update(&self.stack.stack_id)
             .chain_update([0])
             .chain_update(LOGICAL_ID)
             .finalize();
-        let cluster = cluster.to_string();
-        let name = if cluster.contains('/') { cluster } else { format!("keyboot/{cluster}") };
-        format!("keyboot/{name}/{}", hex::encode(&declaration[..8]))
+        format!("keyboot/keyboot/{cluster}/{}", hex::encode(&declaration[..8]))
     }
 
     /// The properties as they are sent.
@@ -198,7 +196,7 @@ impl Stage {
 
     /// Delivers a request once more, whatever CloudFormation shows, and gives the answer.
     pub(crate) async fn deliver(&self, sent: &Sent) -> Result<Answer> {
-        self.start(sent, "again").await?.to_the_end().await
+        self.start(sent, "again").await?.carried_out().await
     }
 
     /// CloudFormation begins a request, and it is carried out undisturbed.
@@ -268,7 +266,7 @@ impl Delivery {
     }
 
     /// Carries it out to its end, which has to be an answer.
-    pub(crate) async fn to_the_end(mut self) -> Result<Answer> {
+    pub(crate) async fn carried_out(mut self) -> Result<Answer> {
         let ended = tokio::time::timeout(SOON, self.invocation()).await.context("no end in a minute")??;
         let answer = self.answer().await?;
         match answer {

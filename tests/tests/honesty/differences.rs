@@ -31,6 +31,9 @@ const HEAD: &str = "\
 # plug-ins, `moto` moto. Who is not named answers as documented. A difference that is not listed fails
 # the test `honesty`, and so does one that is listed and no longer there.
 #
+# A broken length, pattern or enumeration is answered with `ValidationException`, which stands under
+# Common Errors of each API Reference. `A or B` are the codes that a page would bear which names none.
+#
 # KEYBOOT_HONESTY=write makes the test rewrite this file; the pages are found and written by hand.
 ";
 
