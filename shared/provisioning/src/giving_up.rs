@@ -10,14 +10,16 @@ use std::collections::BTreeSet;
 use crate::audit::{Action, AuditEvent};
 use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Slot};
+use crate::observing::read_all;
 use crate::overtaking::was_overtaken;
 use crate::parallel::each;
 use crate::planning::Item;
 use crate::ports::World;
 use crate::properties::OnDelete;
+use crate::publishing::refused;
 use crate::reconciling::Attempt;
 use crate::record::NodeRecord;
-use crate::roster::{self, RosterIndex};
+use crate::roster::{NODES_A_PAGE, RosterIndex};
 
 impl Attempt<'_> {
     /// Takes back what has to be taken back, and gives the failure to answer: the one that stopped
@@ -62,7 +64,8 @@ impl Attempt<'_> {
         if self.too_late {
             // Nobody else writes under these names while there is an index.
             names.push(cluster.roster_index_parameter());
-            names.push(cluster.roster_page_parameter(1, 0));
+            let pages = self.spec.nodes.len().div_ceil(NODES_A_PAGE);
+            names.extend((0..pages).map(|page| cluster.roster_page_parameter(1, page)));
         }
         // What an earlier attempt made is found by the note.
         let made_before = |(slot, item): (&Slot, &Item)| {
@@ -86,26 +89,27 @@ impl Attempt<'_> {
         Ok(found.await?.into_iter().flatten().next().is_some())
     }
 
-    /// The nodes that the roster lists now, where it is ours.
+    /// The nodes that the roster lists now. One that cannot be read whole, or is another owner's,
+    /// may list anything: then nothing is taken back.
     async fn listed_now(&self, world: &impl World) -> Result<BTreeSet<NodeIndex>, ProvisionError> {
         let owner = &self.operation.owner.id;
         let cluster = owner.cluster();
-        let text =
-            world.read_documents(&[cluster.roster_index_parameter()]).await?.into_iter().flatten().next();
-        let index = text
-            .and_then(|text| RosterIndex::verify(&text, &self.observed.keys, cluster).ok())
-            .filter(|index| index.owner == owner.as_str());
-        let Some(index) = index else { return Ok(BTreeSet::new()) };
+        let name = cluster.roster_index_parameter();
+        let text = world.read_documents(std::slice::from_ref(&name)).await?.into_iter().flatten().next();
+        let Some(text) = text else { return Ok(BTreeSet::new()) };
+        let index = RosterIndex::verify(&text, &self.observed.keys, cluster)
+            .map_err(|error| refused(&name, error))?;
+        if index.owner != owner.as_str() {
+            return Err(ProvisionError::Foreign {
+                subject: format!("cluster {cluster}"),
+                owner: index.owner,
+            });
+        }
         let names: Vec<_> =
             (0..index.pages).map(|page| cluster.roster_page_parameter(index.serial, page)).collect();
-        let mut listed = BTreeSet::new();
-        for names in names.chunks(10) {
-            for page in world.read_documents(names).await?.into_iter().flatten() {
-                let entries = roster::page_entries(&page).unwrap_or_default();
-                listed.extend(entries.into_iter().map(|entry| entry.index));
-            }
-        }
-        Ok(listed)
+        let pages: Vec<String> = read_all(world, &names).await?.into_iter().flatten().collect();
+        let entries = index.entries(&pages).map_err(|error| refused(&name, error))?;
+        Ok(entries.into_iter().map(|entry| entry.index).collect())
     }
 
     async fn is_used(

@@ -290,7 +290,11 @@ async fn read_node_documents(
     Ok(nodes.iter().map(|_| [texts.next().flatten(), texts.next().flatten()]).collect())
 }
 
-async fn read_all(world: &impl Publisher, names: &[ParameterName]) -> Result<Vec<Option<String>>, PortError> {
+/// Reads documents, so many at a time as one read takes.
+pub(crate) async fn read_all(
+    world: &impl Publisher,
+    names: &[ParameterName],
+) -> Result<Vec<Option<String>>, PortError> {
     let read = each(names.chunks(NAMES_A_READ), |names| world.read_documents(names)).await?;
     Ok(read.into_iter().flatten().collect())
 }

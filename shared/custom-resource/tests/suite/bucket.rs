@@ -166,8 +166,8 @@ async fn react(mut stream: TcpStream, reaction: Reaction, seen: Arc<Seen>, busy:
     let Some((head, body)) = read_request(&mut stream).await else { return };
     let response = match body {
         Some(_) => response(reaction),
-        // As S3 does with a chunked one.
-        None => response(Reaction::Status(501)),
+        // As S3 does.
+        None => response(Reaction::Status(411)),
     };
     let body = body.unwrap_or_default();
     let accepted = response.starts_with("HTTP/1.1 2")

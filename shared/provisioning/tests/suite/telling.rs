@@ -1,14 +1,16 @@
 //! What is told, and under which names: tokens, owners in messages, the last byte of an answer.
 
-use provisioning::names::{ClusterName, Purpose};
+use provisioning::names::{ClusterName, Purpose, Slot};
 use provisioning::ownership::{Generation, first_version_token};
+use provisioning::record::PendingKey;
 use provisioning::roster::RosterIndex;
+use provisioning::sealing::EncryptionContext;
 use provisioning::signed::{CanonicalText, DOCUMENT_MAX, DocumentError};
 use provisioning::{NodeOutcome, Outcome, ProvisionError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::fixtures::{Declared, create, delete, in_service, node, roster, secret};
+use crate::fixtures::{Declared, NOW, create, delete, in_service, node, record, roster, secret};
 use crate::world::{SIGNER, World};
 
 /// RFC 9562, section 5.8: version 8, the variant of that RFC, and 122 bits of the digest.
@@ -81,6 +83,29 @@ fn an_answer_takes_its_budget_to_the_last_byte() {
 }
 
 #[test]
+fn what_is_signed_is_the_text_that_is_shown() {
+    let (index, _) = roster(&in_service(&Declared::nodes(&[0])));
+    let canonical = CanonicalText::of(&index).unwrap();
+    assert_eq!(canonical.to_string(), serde_jcs::to_string(&index).unwrap());
+    assert_eq!(canonical.digest(), *Sha256::digest(format!("keyboot.roster.v1\n{canonical}")));
+}
+
+#[test]
+fn an_encryption_context_is_these_three_pairs() {
+    let slot = Slot { index: node(3), purpose: Purpose::ApiKey("default".parse().unwrap()) };
+    let context = EncryptionContext::of(&"keyboot/prod/tsm".parse().unwrap(), &slot);
+    let pairs: Vec<_> = context.pairs().collect();
+    assert_eq!(
+        pairs,
+        [
+            ("keyboot:cluster", "keyboot/prod/tsm"),
+            ("keyboot:node", "3"),
+            ("keyboot:purpose", "api-key/default")
+        ]
+    );
+}
+
+#[test]
 fn a_document_fits_its_parameter_to_the_last_byte() {
     let (mut index, _) = roster(&in_service(&Declared::nodes(&[0])));
     let signed = |index: &RosterIndex| CanonicalText::of(index).unwrap().signed(&[0; 72], SIGNER);
@@ -89,4 +114,34 @@ fn a_document_fits_its_parameter_to_the_last_byte() {
     assert_eq!(signed(&index).map(|text| text.len()), Ok(DOCUMENT_MAX));
     index.owner.push('x');
     assert_eq!(signed(&index), Err(DocumentError::TooLong(DOCUMENT_MAX + 1)));
+}
+
+#[test]
+fn a_record_names_its_versions_and_no_others() {
+    let mut record = record(&in_service(&Declared::nodes(&[0])), 0);
+    record.pending = Some(PendingKey {
+        counts_from: NOW.parse().unwrap(),
+        fingerprint: record.fingerprint,
+        generation: record.generation.clone(),
+        public_key: record.public_key.clone(),
+        version: 2,
+        version_id: "to-come".into(),
+    });
+    let api_key = Purpose::ApiKey("default".parse().unwrap());
+    let names = [
+        (Purpose::P2pKey, record.version_id.clone()),
+        (Purpose::P2pKey, "to-come".into()),
+        (Purpose::SharePassword, record.share_version_id.clone().unwrap()),
+        (Purpose::ManagementKey, record.management_keys[0].version_id.clone().unwrap()),
+        (api_key.clone(), record.api_keys.values().next().unwrap()[0].version_id.clone().unwrap()),
+    ];
+    for (purpose, id) in &names {
+        for (other, _) in &names {
+            assert_eq!(record.names(other, id), other == purpose, "{id} of {other}");
+        }
+        assert!(!record.names(purpose, "another"), "{purpose}");
+    }
+    assert!(!record.names(&Purpose::ApiKey("other".parse().unwrap()), &names[4].1));
+    record.pending = None;
+    assert!(!record.names(&Purpose::P2pKey, "to-come"));
 }
