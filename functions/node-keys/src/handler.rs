@@ -78,12 +78,14 @@ impl NodeKeys {
     }
 
     /// A replacement that died at every attempt had no chance to clean up after itself. The Update
-    /// that takes it back shows its properties as the old ones, and CloudFormation never learned of
-    /// its id: whatever stands under it goes by the rules. The rollback succeeds in any case.
+    /// that takes it back shows its properties as the old ones. What it made and never listed goes,
+    /// if CloudFormation shows a rollback; what was listed may have been in service before, stays,
+    /// and is told. The rollback succeeds in any case.
     async fn clear_after_failed_replacement(&self, request: &Request, success: Success) -> Success {
         let Some(id) = id_of_failed_replacement(request) else { return success };
-        let mut operation = operation(request, OperationKind::Update, id);
-        operation.delivered_id = operation.owner.id.to_string();
+        let mut operation = operation(request, OperationKind::Delete, id);
+        // No id of a resource that there is: CloudFormation knows nothing of this one.
+        operation.delivered_id.clear();
         let spec = LenientSpec::read(request.old_properties.as_ref().unwrap_or(&request.properties).as_map());
         match self.remove(&operation, &spec).await {
             Ok(told) => with_reason(success, &told),

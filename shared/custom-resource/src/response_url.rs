@@ -20,7 +20,9 @@ use crate::stack_id::StackId;
 /// Simple Storage Service endpoints and quotas" in the AWS General Reference and "Virtual hosting of
 /// general purpose buckets" in the S3 user guide: a dot or a dash before the Region, dual-stack,
 /// FIPS, and for us-east-1 also without a Region. A spelling that a Region does not have leads
-/// nowhere, for the names below the suffix are all AWS's.
+/// nowhere, for the names below the suffix are all AWS's; and what stands in a [`StackId`] as a
+/// Region has a Region's form, so that it cannot be another endpoint of S3. With the bucket in the
+/// path, where S3 takes it too, CloudFormation does not write it, and it is refused.
 ///
 /// It cannot be cloned or shown, and its text is overwritten when it is dropped. Answering consumes
 /// it, so there is one answer at most. What is beyond reach are the copies that an HTTP client keeps

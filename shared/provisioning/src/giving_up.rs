@@ -12,14 +12,29 @@ use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Slot};
 use crate::observing::read_all;
 use crate::overtaking::was_overtaken;
+use crate::ownership::generation_of;
 use crate::parallel::each;
-use crate::planning::Item;
-use crate::ports::World;
+use crate::planning::{Item, incomplete};
+use crate::ports::{PortError, SecretFacts, World};
 use crate::properties::OnDelete;
 use crate::publishing::refused;
 use crate::reconciling::Attempt;
 use crate::record::NodeRecord;
 use crate::roster::{NODES_A_PAGE, RosterIndex};
+use crate::signed::DocumentError;
+
+/// The shortest recovery window, in days (Secrets Manager API Reference, `DeleteSecret`).
+const SHORTEST_WINDOW: u8 = 7;
+
+/// What the roster says at the end of an operation that was stopped.
+#[derive(Default)]
+struct RosterNow {
+    /// Whether there is one.
+    stands: bool,
+    /// Whether it is another one than when the operation looked.
+    is_another: bool,
+    listed: BTreeSet<NodeIndex>,
+}
 
 impl Attempt<'_> {
     /// Takes back what has to be taken back, and gives the failure to answer: the one that stopped
@@ -40,25 +55,35 @@ impl Attempt<'_> {
         if self.too_late && self.went_by_rule(world).await? {
             return Ok(());
         }
-        let listed = if self.too_late { BTreeSet::new() } else { self.listed_now(world).await? };
+        let now = if self.too_late { RosterNow::default() } else { self.roster_now(world).await? };
         each(&self.plan.made_here, async |(slot, item)| {
-            if !self.is_used(world, &listed, slot, item).await? {
+            if self.is_named(world, &now.listed, slot, item).await? || self.was_retrieved(world, slot).await?
+            {
+                return Ok(());
+            }
+            // A follower may be about to list it after all: then it goes in a way that can be undone.
+            if overtaken && now.stands {
+                world.schedule_secret(permit, &item.arn, self.days(slot).unwrap_or(SHORTEST_WINDOW)).await?;
+                self.record(world, Action::Scheduled, slot, item);
+            } else {
                 world.remove_secret(permit, &item.arn).await?;
                 self.record(world, Action::Removed, slot, item);
             }
             Ok::<_, ProvisionError>(())
         })
         .await?;
+        // It was scheduled when this operation looked. What named it then is no reason to keep it.
+        let listed_since = if now.is_another { now.listed.clone() } else { BTreeSet::new() };
         each(&self.plan.restored_here, async |(slot, item)| {
-            let OnDelete::Schedule { days } = self.spec.deletion.of(&slot.purpose) else { return Ok(()) };
-            if !self.is_used(world, &listed, slot, item).await? {
+            let Some(days) = self.days(slot) else { return Ok(()) };
+            if !self.is_named(world, &listed_since, slot, item).await? {
                 world.schedule_secret(permit, &item.arn, days).await?;
                 self.record(world, Action::Scheduled, slot, item);
             }
             Ok::<_, ProvisionError>(())
         })
         .await?;
-        let mut names = self.documents_without_a_use(world, &listed).await?;
+        let mut names = self.documents_without_a_use(world, &now.listed).await?;
         let owner = &self.operation.owner.id;
         let cluster = owner.cluster();
         if self.too_late {
@@ -67,11 +92,11 @@ impl Attempt<'_> {
             let pages = self.spec.nodes.len().div_ceil(NODES_A_PAGE);
             names.extend((0..pages).map(|page| cluster.roster_page_parameter(1, page)));
         }
-        // What an earlier attempt made is found by the note.
+        // What an earlier attempt or another operation made is found by the note alone.
         let made_before = |(slot, item): (&Slot, &Item)| {
             item.generation == self.operation.generation && !self.plan.made_here.contains_key(slot)
         };
-        if !overtaken && !self.plan.kept.iter().any(made_before) {
+        if !overtaken && self.observed.open_intent().is_none() && !self.plan.kept.iter().any(made_before) {
             names.push(cluster.intent_parameter(owner.digest()));
         }
         each(names.chunks(10), async |names| Ok(world.withdraw(permit, names).await?)).await.map(drop)
@@ -81,80 +106,116 @@ impl Attempt<'_> {
     /// rules, and what can be restored must not be removed. Every secret was stored before the last
     /// question to CloudFormation, so a Delete that did not meet the mark has removed all of them.
     async fn went_by_rule(&self, world: &impl World) -> Result<bool, ProvisionError> {
-        let cluster = self.operation.owner.id.cluster();
-        let known: BTreeSet<&Slot> = self.plan.kept.keys().chain(self.plan.made_here.keys()).collect();
-        let found = each(known, async |slot| {
-            world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
-        });
-        Ok(found.await?.into_iter().flatten().next().is_some())
+        let known = self.plan.kept.iter().chain(&self.plan.made_here);
+        let own = known.filter(|(_, item)| item.generation == self.operation.generation);
+        let slots: BTreeSet<&Slot> = own.map(|(slot, _)| slot).collect();
+        let found = each(slots, async |slot| self.facts_of(world, slot).await).await?;
+        let is_own = |facts: SecretFacts| {
+            self.operation.owner.owns(&facts.tags)
+                && generation_of(&facts.tags).as_ref() == Some(&self.operation.generation)
+        };
+        Ok(found.into_iter().flatten().any(is_own))
     }
 
-    /// The nodes that the roster lists now. One that cannot be read whole, or is another owner's,
-    /// may list anything: then nothing is taken back.
-    async fn listed_now(&self, world: &impl World) -> Result<BTreeSet<NodeIndex>, ProvisionError> {
+    /// The roster as it is now. One that is not there any more, cannot be read whole or is another
+    /// owner's may have listed anything: then nothing is taken back.
+    async fn roster_now(&self, world: &impl World) -> Result<RosterNow, ProvisionError> {
         let owner = &self.operation.owner.id;
         let cluster = owner.cluster();
         let name = cluster.roster_index_parameter();
+        let before = self.observed.index();
         let text = world.read_documents(std::slice::from_ref(&name)).await?.into_iter().flatten().next();
-        let Some(text) = text else { return Ok(BTreeSet::new()) };
+        let Some(text) = text else {
+            return match before {
+                None => Ok(RosterNow::default()),
+                Some(_) => Err(incomplete(name.as_str(), "came and went meanwhile: try again")),
+            };
+        };
         let index = RosterIndex::verify(&text, &self.observed.keys, cluster)
             .map_err(|error| refused(&name, error))?;
         if index.owner != owner.as_str() {
-            return Err(ProvisionError::Foreign {
-                subject: format!("cluster {cluster}"),
-                owner: index.owner,
-            });
+            let subject = format!("cluster {cluster}");
+            return Err(ProvisionError::Foreign { subject, owner: index.owner });
         }
         let names: Vec<_> =
             (0..index.pages).map(|page| cluster.roster_page_parameter(index.serial, page)).collect();
         let pages: Vec<String> = read_all(world, &names).await?.into_iter().flatten().collect();
         let entries = index.entries(&pages).map_err(|error| refused(&name, error))?;
-        Ok(entries.into_iter().map(|entry| entry.index).collect())
+        Ok(RosterNow {
+            stands: true,
+            is_another: before.is_none_or(|before| before.generation != index.generation),
+            listed: entries.into_iter().map(|entry| entry.index).collect(),
+        })
     }
 
-    async fn is_used(
+    /// Whether the record of a listed node names this version. One that cannot be read may.
+    async fn is_named(
         &self,
         world: &impl World,
         listed: &BTreeSet<NodeIndex>,
         slot: &Slot,
         item: &Item,
     ) -> Result<bool, ProvisionError> {
+        if !listed.contains(&slot.index) {
+            return Ok(false);
+        }
+        Ok(match self.record_of(world, slot.index).await? {
+            None => false,
+            Some(Ok(record)) => record.names(&slot.purpose, &item.version_id),
+            Some(Err(_)) => true,
+        })
+    }
+
+    async fn was_retrieved(&self, world: &impl World, slot: &Slot) -> Result<bool, ProvisionError> {
+        Ok(self.facts_of(world, slot).await?.is_some_and(|facts| facts.was_retrieved))
+    }
+
+    async fn facts_of(&self, world: &impl World, slot: &Slot) -> Result<Option<SecretFacts>, PortError> {
         let cluster = self.operation.owner.id.cluster();
-        let is_named = listed.contains(&slot.index)
-            && self
-                .record_of(world, slot.index)
-                .await?
-                .is_some_and(|record| record.names(&slot.purpose, &item.version_id));
-        let facts = world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await?;
-        Ok(is_named || facts.is_some_and(|facts| facts.was_retrieved))
+        world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
+    }
+
+    /// The recovery window of what goes by the rules; none for what stays.
+    fn days(&self, slot: &Slot) -> Option<u8> {
+        match self.spec.deletion.of(&slot.purpose) {
+            OnDelete::Schedule { days } => Some(days),
+            OnDelete::Retain => None,
+        }
     }
 
     async fn record_of(
         &self,
         world: &impl World,
         index: NodeIndex,
-    ) -> Result<Option<NodeRecord>, ProvisionError> {
+    ) -> Result<Option<Result<NodeRecord, DocumentError>>, ProvisionError> {
         let cluster = self.operation.owner.id.cluster();
         let text =
             world.read_documents(&[cluster.record_parameter(index)]).await?.into_iter().flatten().next();
-        Ok(text.and_then(|text| NodeRecord::verify(&text, &self.observed.keys, cluster, index, 0).ok()))
+        Ok(text.map(|text| NodeRecord::verify(&text, &self.observed.keys, cluster, index, 0)))
     }
 
-    /// The documents of nodes that this operation has keys for and that no roster lists. A record
-    /// that names other keys is another operation's, and so is what stands beside it.
+    /// The documents of nodes that this operation has keys for and that no roster lists, now or when
+    /// it looked. A record that names other keys is another operation's, and so is what stands beside
+    /// it.
     async fn documents_without_a_use(
         &self,
         world: &impl World,
         listed: &BTreeSet<NodeIndex>,
     ) -> Result<Vec<ParameterName>, ProvisionError> {
+        if self.observed.broken.is_some() {
+            return Ok(Vec::new());
+        }
         let cluster = self.operation.owner.id.cluster();
         let known = || self.plan.kept.iter().chain(&self.plan.made_here);
         let nodes: BTreeSet<_> = known().map(|(slot, _)| slot.index).collect();
         let mut names = Vec::new();
-        for index in nodes.into_iter().filter(|index| !listed.contains(index)) {
+        let is_listed = |index: &NodeIndex| listed.contains(index) || self.observed.lists(*index);
+        for index in nodes.into_iter().filter(|index| !is_listed(index)) {
             let is_ours = self.record_of(world, index).await?.is_none_or(|record| {
                 let mut ours = known().filter(|(slot, _)| slot.index == index);
-                ours.any(|(slot, item)| record.names(&slot.purpose, &item.version_id))
+                record.is_ok_and(|record| {
+                    ours.any(|(slot, item)| record.names(&slot.purpose, &item.version_id))
+                })
             });
             if is_ours {
                 names.extend([cluster.record_parameter(index), cluster.environment_parameter(index)]);

@@ -7,8 +7,10 @@
 
 use crate::error::ProvisionError;
 use crate::intent::Intent;
+use crate::names::Slot;
 use crate::observing::Observed;
 use crate::operation::Operation;
+use crate::parallel::each;
 use crate::ports::{PortError, World};
 use crate::roster::RosterIndex;
 use crate::signed;
@@ -56,13 +58,14 @@ pub(crate) async fn was_overtaken(
     Ok(!noted && index.is_none_or(|index| index.generation != operation.generation))
 }
 
-/// Refuses to go on from the mark of a Create whose Delete came between the last look and the mark:
-/// it found no roster yet, and withdrew the note. A duplicate that has come to its end withdraws the
-/// note as well, but then CloudFormation shows no deletion.
+/// Refuses to go on from the mark of a cluster that was removed between the last look and the mark:
+/// whoever removed it found no roster yet, and withdrew the note. A duplicate that has come to its
+/// end withdraws the note as well, but then the secrets are there and CloudFormation shows no deletion.
 pub(crate) async fn refuse_what_was_deleted(
     world: &impl World,
     operation: &Operation,
     observed: &Observed,
+    slots: impl IntoIterator<Item = &Slot>,
 ) -> Result<(), ProvisionError> {
     let owner = &operation.owner;
     let intent = world.read_documents(&[owner.id.cluster().intent_parameter(owner.id.digest())]).await?;
@@ -75,9 +78,16 @@ pub(crate) async fn refuse_what_was_deleted(
     }
     let shown = world.resource_state(&owner.stack_id, &owner.logical_id).await?;
     match shown.map(|shown| shown.status) {
-        Some(status) if !status.starts_with("DELETE_") => Ok(()),
-        status => Err(ProvisionError::NotInProgress(status.unwrap_or_else(|| "no such resource".into()))),
+        Some(status) if !status.starts_with("DELETE_") => {}
+        status => {
+            return Err(ProvisionError::NotInProgress(status.unwrap_or_else(|| "no such resource".into())));
+        }
     }
+    let cluster = owner.id.cluster();
+    let found = each(slots, async |slot| {
+        world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
+    });
+    if found.await?.iter().all(Option::is_some) { Ok(()) } else { Err(followed()) }
 }
 
 /// The refusal of a delivery that another operation has followed.

@@ -97,7 +97,7 @@ impl Attempt<'_> {
         drafts.publish(world, permit, operation, observed, self.plan.noted).await?;
         if observed.index().is_none() && drafts.index.differs {
             self.too_late = true;
-            refuse_what_was_deleted(world, operation, observed).await?;
+            refuse_what_was_deleted(world, operation, observed, self.plan.kept.keys()).await?;
             self.too_late = false;
         }
         Ok(drafts)

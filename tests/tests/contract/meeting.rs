@@ -9,7 +9,7 @@ use contract_double::{CallKey, Pattern, Side};
 use crate::cloudformation::{Answer, Properties, Sent};
 use crate::parallel::every;
 use crate::rules::{assert_gone_by_rule, assert_in_service, assert_nothing_is_left, is_marked};
-use crate::stage::Stage;
+use crate::stage::{Stage, Stored};
 use crate::stories::{CLUSTER, creates, deletes, updates};
 
 /// What was there before, and the request that is stopped.
@@ -17,6 +17,8 @@ struct Stopped {
     start: Stage,
     sent: Sent,
     calls: Vec<CallKey>,
+    /// What is stored after it, when nothing meets it.
+    calm: Stored,
 }
 
 impl Stopped {
@@ -24,7 +26,10 @@ impl Stopped {
         let start = Stage::after(before).await?;
         let (calls, answer) = start.rehearse(&sent).await?;
         ensure!(answer.succeeded(), "{}: {}", sent.id, answer.reason());
-        Ok(Arc::new(Self { start, sent, calls }))
+        let calm = start.copy().await?;
+        calm.carry_out(&sent).await?;
+        let calm = calm.stored();
+        Ok(Arc::new(Self { start, sent, calls, calm }))
     }
 
     /// Stops it at every call, lets `meanwhile` happen, lets it go on, and hands its answer to
@@ -80,6 +85,7 @@ async fn two_deliveries_of_one_request_answer_the_same_and_make_one_key() -> Res
                     ensure!(second.succeeded(), "the one that was stopped: {}", second.reason());
                     ensure!(first.lasting() == second.lasting(), "two answers: {first:?} {second:?}");
                     if crate::stage::is_delete(&stopped.sent) {
+                        ensure!(stage.stored().outline() == stopped.calm.outline(), "not deleted as usual");
                         return Ok(());
                     }
                     assert_in_service(&stage, stopped.sent.request.declared())
@@ -128,7 +134,7 @@ async fn an_update_that_its_rollback_overtook_loses_nothing() -> Result<()> {
             .at_every_call(
                 async |stopped, stage| {
                     let undo = rollback(&stopped.sent, &stage.physical_id(CLUSTER))?;
-                    let undone = stage.carry_out(&undo).await?;
+                    let undone = stage.roll_back(&undo).await?;
                     ensure!(undone.succeeded(), "the rollback: {}", undone.reason());
                     stage.shows(
                         "UPDATE_COMPLETE",

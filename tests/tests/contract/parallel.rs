@@ -26,6 +26,7 @@ where
             run(case).await.with_context(|| name)
         });
     }
+    anyhow::ensure!(!running.is_empty(), "there is no case");
     let mut faults = Vec::new();
     let mut total = 0;
     while let Some(ended) = running.join_next().await {

@@ -58,6 +58,13 @@ impl Stored {
         stored
     }
 
+    /// What there is, by name, and whether it goes.
+    pub(crate) fn outline(&self) -> BTreeMap<String, bool> {
+        let secrets = self.secrets.iter().map(|(name, secret)| (name.clone(), secret.scheduled));
+        let documents = self.documents.iter().map(|(name, document)| (name.clone(), document.expires));
+        secrets.chain(documents).collect()
+    }
+
     pub(crate) fn secrets_of(&self, cluster: &ClusterName) -> impl Iterator<Item = (&String, &StoredSecret)> {
         let prefix = format!("{cluster}/");
         self.secrets.iter().filter(move |(name, _)| name.starts_with(&prefix))
@@ -202,6 +209,12 @@ impl Stage {
     /// CloudFormation begins a request, and it is carried out undisturbed.
     pub(crate) async fn carry_out(&self, sent: &Sent) -> Result<Answer> {
         self.begins(sent);
+        self.deliver(sent).await
+    }
+
+    /// CloudFormation takes an Update back, and the one that does is carried out undisturbed.
+    pub(crate) async fn roll_back(&self, sent: &Sent) -> Result<Answer> {
+        self.shows("UPDATE_IN_PROGRESS", sent.physical_id.as_deref(), "UPDATE_ROLLBACK_IN_PROGRESS");
         self.deliver(sent).await
     }
 

@@ -7,7 +7,7 @@ use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType, ResourceTypeForTagging, Tag};
 use contract_double::{Double, KeyState, Pattern, Twist};
 
-use crate::support::{ACCOUNT, allow, code, place, policy, role, root, symmetric_key};
+use crate::support::{ACCOUNT, allow, code, place, policy, role, root, symmetric_key, until};
 
 fn string(parameters: &Client, name: &str, value: &str) -> PutParameterFluentBuilder {
     parameters.put_parameter().name(name).value(value).r#type(ParameterType::String)
@@ -222,17 +222,13 @@ async fn of_two_puts_at_a_time_one_is_refused() {
     let put = |name: &str| string(&parameters, name, "v").overwrite(true).send();
     double.twist(Pattern::operation("PutParameter"), Twist::Slow(Duration::from_hours(1)));
     let first = tokio::spawn(put("p"));
-    while double.calls().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !double.calls().is_empty()).await;
     assert_eq!(code(put("p").await), "TooManyUpdates");
     put("q").await.unwrap();
     // A put whose caller is gone is in nobody's way; the server sees the connection close, and not
     // at once.
     first.abort();
-    while code_of(put("p").await).as_deref() == Some("TooManyUpdates") {
-        tokio::task::yield_now().await;
-    }
+    until(async || put("p").await.is_ok()).await;
     assert_eq!(double.calls()[0].answered, None);
 }
 
@@ -244,11 +240,4 @@ async fn a_put_that_took_its_time_is_over_when_it_is_answered() {
     double.twist(Pattern::operation("PutParameter"), Twist::Slow(Duration::from_millis(1)));
     put().await.unwrap();
     assert_eq!(put().await.unwrap().version(), 2);
-}
-
-fn code_of<T: std::fmt::Debug, E>(result: Result<T, aws_sdk_ssm::error::SdkError<E>>) -> Option<String>
-where
-    E: aws_sdk_ssm::error::ProvideErrorMetadata + std::fmt::Debug,
-{
-    result.is_err().then(|| code(result))
 }

@@ -7,7 +7,7 @@ use contract_double::{
     CallKey, Double, Outcome, Pattern, Service, Side, Twist, call_keys, most_at_once, sequential_rounds,
 };
 
-use crate::support::{place, root, symmetric_key, with_key};
+use crate::support::{place, root, symmetric_key, until, with_key};
 
 #[tokio::test]
 async fn a_call_is_written_down_with_what_came_of_it() {
@@ -95,9 +95,7 @@ async fn rounds_and_concurrency_are_those_of_the_caller() {
     let hold = double.hold(Pattern::any().every(), Side::After);
     let read = |name: &str| parameters.get_parameters().names(name).send();
     let all = tokio::spawn(futures_three(read("/a"), read("/b"), read("/c")));
-    while double.calls().len() < 3 {
-        tokio::task::yield_now().await;
-    }
+    until(async || double.calls().len() == 3).await;
     assert_eq!((most_at_once(&double.calls()), sequential_rounds(&double.calls())), (3, 1));
     hold.release();
     all.await.unwrap();

@@ -1,6 +1,7 @@
 //! What the tests share: clients of the accounts, and what a refusal was.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
@@ -71,6 +72,16 @@ pub(crate) fn symmetric_key(double: &Double) -> String {
 pub(crate) fn key(double: &Double, spec: KeySpec) -> String {
     let new = NewKey::new(spec, open_key_policy(ACCOUNT));
     double.with(|world| world.create_key(&place(), new)).unwrap()
+}
+
+/// Waits for something that is about to happen.
+pub(crate) async fn until(happened: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !happened().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), wait).await.expect("it does not happen");
 }
 
 /// The code of a refusal.

@@ -159,6 +159,13 @@ async fn an_update_keeps_the_keys_and_other_stacks_have_their_own() {
     let updated = KmsStack::deploy(&double, [("Nodes", "0,1,2,3")]).unwrap();
     assert_eq!((&updated.secrets_key, &updated.record_key), (&stack.secrets_key, &stack.record_key));
     assert_eq!((updated.access_key, updated.nodes.len()), (stack.access_key, 4));
+    let policy = || double.with(|world| world.key(&stack.secrets_key).unwrap().policy.text().to_owned());
+    let before = policy();
+    KmsStack::deploy(&double, [("NodeRoleArns", node_roles().as_str())]).unwrap();
+    assert!(
+        !before.contains("NodesOpenThisClustersEnvelopes")
+            && policy().contains("NodesOpenThisClustersEnvelopes")
+    );
     double.with(|world| {
         let keys = &world.stack(&stack.stack_id).unwrap().resources["Keys"];
         assert_eq!(keys.physical_id.as_deref(), Some("id"));

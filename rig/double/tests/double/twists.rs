@@ -6,7 +6,7 @@ use aws_sdk_ssm::error::SdkError;
 use aws_sdk_ssm::types::ParameterType;
 use contract_double::{Double, Outcome, Pattern, Service, Side, Twist, call_keys};
 
-use crate::support::{code, place, root, with_key};
+use crate::support::{code, place, root, until, with_key};
 
 #[tokio::test]
 async fn a_fault_happens_in_the_calls_stead_and_once() {
@@ -157,9 +157,7 @@ async fn a_call_whose_caller_is_gone_is_carried_out_when_it_is_released() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     hold.release();
-    while !double.with(|world| world.secret(&place(), "s").is_some()) {
-        tokio::task::yield_now().await;
-    }
+    until(async || double.with(|world| world.secret(&place(), "s").is_some())).await;
 }
 
 #[tokio::test]

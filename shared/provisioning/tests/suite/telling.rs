@@ -6,11 +6,13 @@ use provisioning::record::PendingKey;
 use provisioning::roster::RosterIndex;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::{CanonicalText, DOCUMENT_MAX, DocumentError};
-use provisioning::{NodeOutcome, Outcome, ProvisionError};
+use provisioning::{NodeOutcome, OperationKind, Outcome, ProvisionError};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::fixtures::{Declared, NOW, create, delete, in_service, node, record, roster, secret};
+use crate::fixtures::{
+    Declared, NOW, create, delete, in_service, node, operation, record, roster, run, secret,
+};
 use crate::world::{SIGNER, World};
 
 /// RFC 9562, section 5.8: version 8, the variant of that RFC, and 122 bits of the digest.
@@ -144,4 +146,13 @@ fn a_record_names_its_versions_and_no_others() {
     assert!(!record.names(&Purpose::ApiKey("other".parse().unwrap()), &names[4].1));
     record.pending = None;
     assert!(!record.names(&Purpose::P2pKey, "to-come"));
+}
+
+#[test]
+fn a_refusal_says_what_cloudformation_shows() {
+    let world = World::default();
+    world.show("CREATE_FAILED", Some("made-up-id"));
+    let create = operation(OperationKind::Create, "create-1");
+    let refused = run(&world, &create, &Declared::nodes(&[0]), None).unwrap().unwrap_err().to_string();
+    assert!(refused.contains("CREATE_FAILED") && !refused.contains("made-up-id"), "{refused}");
 }
