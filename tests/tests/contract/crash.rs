@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use contract_double::{CallKey, Side};
+use contract_double::{CallKey, Pattern, Side, Twist};
 
 use crate::cloudformation::{Answer, Properties, Request, Sent};
 use crate::parallel::every;
@@ -306,5 +306,34 @@ async fn the_delete_of_a_half_made_create_that_dies_anywhere_leaves_nothing() ->
             })
             .await?;
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_touches_nothing_of_a_cluster_that_was_retained_before() -> Result<()> {
+    let stage = Stage::new().await?;
+    let (old_id, new_id) = (stage.physical_id(CLUSTER), stage.physical_id(OTHER_CLUSTER));
+    let kept = Properties::nodes(&[0]).with("OnDelete", "Retain");
+    let other = Properties::nodes(&[0]).with("Cluster", OTHER_CLUSTER);
+    ensure!(stage.carry_out(&Sent::create("create-1", &kept)).await?.succeeded(), "the Create");
+    ensure!(
+        stage.carry_out(&Sent::update("update-1", &kept, &other, &old_id)).await?.succeeded(),
+        "the Update"
+    );
+    stage.shows("UPDATE_COMPLETE", Some(&new_id), "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS");
+    ensure!(stage.deliver(&delete_of(&kept, &old_id)).await?.succeeded(), "the clean-up");
+    let before = stage.stored().of(CLUSTER);
+    ensure!(before.secrets.len() == 4 && before.secrets.values().all(|secret| !secret.scheduled), "retained");
+
+    // Back to the first cluster, with the default rules, and it fails.
+    let back = Properties::nodes(&[0]);
+    stage.double.twist(Pattern::operation("PutParameter").every(), Twist::refuse("ValidationException"));
+    let failed = stage.carry_out(&Sent::update("update-2", &other, &back, &new_id)).await?;
+    ensure!(!failed.succeeded(), "it was to fail");
+    stage.double.clear_twists();
+    let undone = stage.roll_back(&Sent::update("rollback-2", &back, &other, &new_id)).await?;
+    ensure!(undone.succeeded(), "the rollback: {}", undone.reason());
+    assert_in_service(&stage, &other)?;
+    ensure!(stage.stored().of(CLUSTER).secrets == before.secrets, "the retained cluster has changed");
     Ok(())
 }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use contract_double::{CallKey, Pattern, Side};
 
-use crate::cloudformation::{Answer, Properties, Sent};
+use crate::cloudformation::{Answer, Properties, Request, Sent};
 use crate::parallel::every;
 use crate::rules::{assert_gone_by_rule, assert_in_service, assert_nothing_is_left, is_marked};
 use crate::stage::{Stage, Stored};
-use crate::stories::{CLUSTER, creates, deletes, updates};
+use crate::stories::{CLUSTER, OTHER_CLUSTER, creates, deletes, updates};
 
 /// What was there before, and the request that is stopped.
 struct Stopped {
@@ -216,12 +216,43 @@ async fn a_late_duplicate_of_a_finished_update_turns_nothing_back() -> Result<()
 
 fn old_properties(sent: &Sent) -> Result<&Properties> {
     match &sent.request {
-        crate::cloudformation::Request::Update { old, .. } => Ok(old),
-        _ => anyhow::bail!("no Update"),
+        Request::Update { old, .. } => Ok(old),
+        _ => bail!("no Update"),
     }
 }
 
 fn rollback(sent: &Sent, id: &str) -> Result<Sent> {
     let request = sent.request.rolled_back().context("no Update")?;
     Ok(Sent { request, id: "rollback-1".into(), physical_id: Some(id.into()) })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_duplicate_of_a_rollback_touches_nothing_of_the_next_attempt() -> Result<()> {
+    let stage = Stage::new().await?;
+    let id = stage.physical_id(CLUSTER);
+    let old = Properties::nodes(&[0]);
+    let new = old.clone().with("Cluster", OTHER_CLUSTER);
+    let rollback = Sent::update("rollback-1", &new, &old, &id);
+    let start = Stage::after(&[Sent::create("create-1", &old)]).await?;
+    ensure!(start.roll_back(&rollback).await?.succeeded(), "the rollback of an attempt that made nothing");
+    let again = Sent::update("update-2", &old, &new, &id);
+    let (calls, answer) = start.rehearse(&again).await?;
+    ensure!(answer.succeeded(), "{}", answer.reason());
+    let calm = start.stored();
+    let stopped = Arc::new(Stopped { start, sent: again, calls, calm });
+    stopped
+        .at_every_call(
+            async |stopped, stage| {
+                let Request::Update { old, new } = &stopped.sent.request else { bail!("no Update") };
+                let id = stage.physical_id(CLUSTER);
+                stage.deliver(&Sent::update("rollback-1", new, old, &id)).await
+            },
+            async |stopped, stage, _: Answer, answer: Answer| {
+                ensure!(answer.succeeded(), "the next attempt: {}", answer.reason());
+                let Request::Update { old, new } = &stopped.sent.request else { bail!("no Update") };
+                assert_in_service(&stage, old)?;
+                assert_in_service(&stage, new)
+            },
+        )
+        .await
 }
