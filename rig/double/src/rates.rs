@@ -4,6 +4,9 @@
 //! fills steadily; AWS documents the rate and not the burst. The account of the caller is charged, not
 //! that of the secret or the key (Secrets Manager User Guide, "AWS Secrets Manager quotas"; KMS
 //! Developer Guide, "Request quotas", "Cross-account requests").
+//!
+//! What a store asks of KMS for its caller counts there as well, by the same page. It is not counted
+//! here: the quotas of symmetric keys are out of any test's reach.
 
 use std::collections::BTreeMap;
 
