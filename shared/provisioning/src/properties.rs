@@ -290,7 +290,9 @@ impl<'a> Reader<'a> {
         let Some(name) = self.properties.keys().find(|name| !known(name)) else {
             return Ok(());
         };
-        let printable: String = name.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+        // A character that no name has is shown as one that is wrong, not left out.
+        let shown = |c: char| if c.is_ascii_alphanumeric() { c } else { '?' };
+        let printable: String = name.chars().map(shown).take(64).collect();
         let names: Vec<_> = PROPERTIES.iter().map(|rule| rule.name).collect();
         Err(PropertyFault {
             property: printable,

@@ -262,6 +262,8 @@ fn every_property_refuses_what_is_wrong_by_name_with_what_is_allowed() {
             assert!(fault.allowed.contains(name));
         }
     }
+    // What is wrong with a name is seen in the message.
+    assert_eq!(refused(&valid().with("Recovery WindowDays", "7")).property, "Recovery?WindowDays");
 }
 
 #[test]
