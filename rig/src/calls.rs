@@ -5,6 +5,26 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Deserialize;
 
+/// All that node-keys ever has to call. None of them gives a secret back.
+pub const NODE_KEYS_OPERATIONS: &[&str] = &[
+    "CreateSecret",
+    "DeleteParameters",
+    "DeleteSecret",
+    "DescribeSecret",
+    "DescribeStackResource",
+    "DescribeStacks",
+    "Encrypt",
+    "GetParameters",
+    "GetPublicKey",
+    "PutParameter",
+    "RestoreSecret",
+    "Sign",
+];
+
+/// What of it changes nothing.
+pub const NODE_KEYS_READS: &[&str] =
+    &["DescribeSecret", "DescribeStackResource", "DescribeStacks", "GetParameters", "GetPublicKey"];
+
 /// One call, as the recorder wrote it down.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Call {

@@ -10,7 +10,7 @@ use crate::authority::Permit;
 use crate::environment::NodeEnvironment;
 use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Purpose, Slot};
-use crate::observing::Observed;
+use crate::observing::{Observed, read_one};
 use crate::operation::{Operation, OperationKind};
 use crate::outcome::{NodeOutcome, Outcome};
 use crate::overtaking::refuse_what_was_overtaken;
@@ -191,7 +191,7 @@ impl Drafts {
         observed: &Observed,
     ) -> Result<(), ProvisionError> {
         let name = &self.index.name;
-        let stored = world.read_documents(std::slice::from_ref(name)).await?.into_iter().flatten().next();
+        let stored = read_one(world, name).await?;
         let stored = stored.ok_or_else(|| {
             incomplete(name.as_str(), "came and went while it was being written: try again")
         })?;
@@ -259,8 +259,7 @@ async fn publish_first(
 ) -> Result<(), ProvisionError> {
     match world.publish_new(permit, name, text, &operation.owner.document_tags()).await {
         Err(PortError::Exists { .. }) => {
-            let stored = world.read_documents(std::slice::from_ref(name)).await?;
-            if stored.first().and_then(Option::as_deref) != Some(text) {
+            if read_one(world, name).await?.as_deref() != Some(text) {
                 return Err(ProvisionError::Foreign {
                     subject: format!("parameter {name}"),
                     owner: "another stack that asks for this cluster".into(),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::audit::{Action, AuditEvent};
 use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Slot};
-use crate::observing::read_all;
+use crate::observing::{Standing, read_one, read_pages, standing};
 use crate::overtaking::was_overtaken;
 use crate::ownership::generation_of;
 use crate::parallel::each;
@@ -20,7 +20,8 @@ use crate::properties::OnDelete;
 use crate::publishing::refused;
 use crate::reconciling::Attempt;
 use crate::record::NodeRecord;
-use crate::roster::{NODES_A_PAGE, RosterIndex};
+use crate::retiring::withdraw;
+use crate::roster::NODES_A_PAGE;
 use crate::signed::DocumentError;
 
 /// The shortest recovery window, in days (Secrets Manager API Reference, `DeleteSecret`).
@@ -99,7 +100,7 @@ impl Attempt<'_> {
         if !overtaken && self.observed.open_intent().is_none() && !self.plan.kept.iter().any(made_before) {
             names.push(cluster.intent_parameter(owner.digest()));
         }
-        each(names.chunks(10), async |names| Ok(world.withdraw(permit, names).await?)).await.map(drop)
+        withdraw(world, permit, self.operation, &names).await
     }
 
     /// Whether the Delete met the mark after all: then it has let go of everything by the deletion
@@ -120,27 +121,24 @@ impl Attempt<'_> {
     /// The roster as it is now. One that is not there any more, cannot be read whole or is another
     /// owner's may have listed anything: then nothing is taken back.
     async fn roster_now(&self, world: &impl World) -> Result<RosterNow, ProvisionError> {
-        let owner = &self.operation.owner.id;
-        let cluster = owner.cluster();
+        let owner = &self.operation.owner;
+        let cluster = owner.id.cluster();
         let name = cluster.roster_index_parameter();
         let before = self.observed.index();
-        let text = world.read_documents(std::slice::from_ref(&name)).await?.into_iter().flatten().next();
-        let Some(text) = text else {
-            return match before {
-                None => Ok(RosterNow::default()),
-                Some(_) => Err(incomplete(name.as_str(), "came and went meanwhile: try again")),
-            };
+        let text = read_one(world, &name).await?;
+        let standing = standing(text.as_deref(), &self.observed.keys, owner);
+        let (_, entries) = read_pages(world, cluster, &standing).await?;
+        let index = match standing {
+            Standing::Ours(index) => index,
+            Standing::None if before.is_none() => return Ok(RosterNow::default()),
+            Standing::None => return Err(incomplete(name.as_str(), "came and went meanwhile: try again")),
+            Standing::Unreadable(error) => return Err(refused(&name, error)),
+            Standing::Foreign(index) => {
+                let subject = format!("cluster {cluster}");
+                return Err(ProvisionError::Foreign { subject, owner: index.owner });
+            }
         };
-        let index = RosterIndex::verify(&text, &self.observed.keys, cluster)
-            .map_err(|error| refused(&name, error))?;
-        if index.owner != owner.as_str() {
-            let subject = format!("cluster {cluster}");
-            return Err(ProvisionError::Foreign { subject, owner: index.owner });
-        }
-        let names: Vec<_> =
-            (0..index.pages).map(|page| cluster.roster_page_parameter(index.serial, page)).collect();
-        let pages: Vec<String> = read_all(world, &names).await?.into_iter().flatten().collect();
-        let entries = index.entries(&pages).map_err(|error| refused(&name, error))?;
+        let entries = entries.map_err(|error| refused(&name, error))?;
         Ok(RosterNow {
             stands: true,
             is_another: before.is_none_or(|before| before.generation != index.generation),
@@ -189,8 +187,7 @@ impl Attempt<'_> {
         index: NodeIndex,
     ) -> Result<Option<Result<NodeRecord, DocumentError>>, ProvisionError> {
         let cluster = self.operation.owner.id.cluster();
-        let text =
-            world.read_documents(&[cluster.record_parameter(index)]).await?.into_iter().flatten().next();
+        let text = read_one(world, &cluster.record_parameter(index)).await?;
         Ok(text.map(|text| NodeRecord::verify(&text, &self.observed.keys, cluster, index, 0)))
     }
 

@@ -253,7 +253,8 @@ fn pin(world: &impl RecordSigner, spki: &[u8]) -> Result<PinnedKeys, PortError> 
     })
 }
 
-fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -> Standing {
+/// What an index, if one is stored, says to this owner.
+pub(crate) fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -> Standing {
     let Some(stored) = stored else { return Standing::None };
     match RosterIndex::verify(stored, keys, owner.id.cluster()) {
         Ok(index) if index.owner == owner.id.as_str() => Standing::Ours(index),
@@ -263,7 +264,7 @@ fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -> Standing 
 }
 
 /// The pages of an index of ours, and what they list.
-async fn read_pages(
+pub(crate) async fn read_pages(
     world: &impl Publisher,
     cluster: &ClusterName,
     standing: &Standing,
@@ -290,11 +291,16 @@ async fn read_node_documents(
     Ok(nodes.iter().map(|_| [texts.next().flatten(), texts.next().flatten()]).collect())
 }
 
-/// Reads documents, so many at a time as one read takes.
-pub(crate) async fn read_all(
+/// Reads one document.
+pub(crate) async fn read_one(
     world: &impl Publisher,
-    names: &[ParameterName],
-) -> Result<Vec<Option<String>>, PortError> {
+    name: &ParameterName,
+) -> Result<Option<String>, PortError> {
+    Ok(world.read_documents(std::slice::from_ref(name)).await?.into_iter().flatten().next())
+}
+
+/// Reads documents, so many at a time as one read takes.
+async fn read_all(world: &impl Publisher, names: &[ParameterName]) -> Result<Vec<Option<String>>, PortError> {
     let read = each(names.chunks(NAMES_A_READ), |names| world.read_documents(names)).await?;
     Ok(read.into_iter().flatten().collect())
 }

@@ -8,7 +8,7 @@
 use crate::error::ProvisionError;
 use crate::intent::Intent;
 use crate::names::Slot;
-use crate::observing::Observed;
+use crate::observing::{Observed, read_one};
 use crate::operation::Operation;
 use crate::parallel::each;
 use crate::ports::{PortError, World};
@@ -47,7 +47,7 @@ pub(crate) async fn was_overtaken(
     let names = [owner.cluster().intent_parameter(owner.digest()), owner.cluster().roster_index_parameter()];
     let documents = world.read_documents(&names).await?;
     let [intent, index] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
-    let intent = intent.and_then(|text| signed::verify::<Intent>(text, &observed.keys).ok());
+    let intent = note_in(intent, observed);
     let index = index.and_then(|text| RosterIndex::verify(text, &observed.keys, owner.cluster()).ok());
     if let Some(intent) = &intent
         && intent.is_open(index.as_ref())
@@ -68,11 +68,9 @@ pub(crate) async fn refuse_what_was_deleted(
     slots: impl IntoIterator<Item = &Slot>,
 ) -> Result<(), ProvisionError> {
     let owner = &operation.owner;
-    let intent = world.read_documents(&[owner.id.cluster().intent_parameter(owner.id.digest())]).await?;
-    let noted = intent.into_iter().flatten().next().is_some_and(|text| {
-        signed::verify::<Intent>(&text, &observed.keys)
-            .is_ok_and(|intent| intent.generations.first() == Some(&operation.generation))
-    });
+    let text = read_one(world, &owner.id.cluster().intent_parameter(owner.id.digest())).await?;
+    let noted = note_in(text.as_deref(), observed)
+        .is_some_and(|intent| intent.generations.first() == Some(&operation.generation));
     if noted {
         return Ok(());
     }
@@ -88,6 +86,11 @@ pub(crate) async fn refuse_what_was_deleted(
         world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
     });
     if found.await?.iter().all(Option::is_some) { Ok(()) } else { Err(followed()) }
+}
+
+/// The note that a text is, if it checks out.
+fn note_in(text: Option<&str>, observed: &Observed) -> Option<Intent> {
+    signed::verify(text?, &observed.keys).ok()
 }
 
 /// The refusal of a delivery that another operation has followed.

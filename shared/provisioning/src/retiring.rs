@@ -382,7 +382,8 @@ fn window_end(operation: &Operation, days: u8) -> Timestamp {
     Timestamp::from_second(end.as_second()).unwrap_or(end)
 }
 
-async fn withdraw(
+/// Takes documents away, so many at a time as one call takes, and writes down that it did.
+pub(crate) async fn withdraw(
     world: &impl World,
     permit: &Permit,
     operation: &Operation,

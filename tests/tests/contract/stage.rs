@@ -10,6 +10,7 @@ use contract_double::deploy::KmsStack;
 use contract_double::{Call, CallKey, Double, Pattern, Resource, SecretValue, Side, call_keys};
 use provisioning::names::ClusterName;
 use provisioning::signed::PinnedKeys;
+use rig::calls::NODE_KEYS_READS;
 use rig::cloud::Cloud;
 use rig::cluster;
 use rig::functions::{Build, bootstrap};
@@ -242,10 +243,8 @@ impl Stage {
 
     /// The calls that changed something.
     pub(crate) fn writes(&self) -> Vec<Call> {
-        const READS: &[&str] =
-            &["DescribeSecret", "DescribeStackResource", "DescribeStacks", "GetParameters", "GetPublicKey"];
         let calls = self.double.calls().into_iter();
-        calls.filter(|call| call.took_effect && !READS.contains(&call.operation.as_str())).collect()
+        calls.filter(|call| call.took_effect && !NODE_KEYS_READS.contains(&call.operation.as_str())).collect()
     }
 }
 

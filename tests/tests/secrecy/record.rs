@@ -5,27 +5,13 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rig::calls;
 use rig::ministack::MiniStack;
 use serde_json::Value;
 
 use crate::secret::Secret;
 use crate::spelling::Search;
 
-/// All that the function ever has to call. None of them gives a secret back.
-const OPERATIONS: &[&str] = &[
-    "CreateSecret",
-    "DeleteParameters",
-    "DeleteSecret",
-    "DescribeSecret",
-    "DescribeStackResource",
-    "DescribeStacks",
-    "Encrypt",
-    "GetParameters",
-    "GetPublicKey",
-    "PutParameter",
-    "RestoreSecret",
-    "Sign",
-];
 /// The operations that take a secret, and the field that it is in.
 const SINKS: &[(&str, &str)] = &[("CreateSecret", "SecretString"), ("Encrypt", "Plaintext")];
 /// Where the path of a response URL ends and its secret begins.
@@ -100,7 +86,7 @@ impl Calls {
         let mut faults = Vec::new();
         for call in self.of_role(role, 0) {
             let operation = call["operation"].as_str().unwrap_or("an unknown operation");
-            if !OPERATIONS.contains(&operation) {
+            if !calls::NODE_KEYS_OPERATIONS.contains(&operation) {
                 faults.push(format!("the function called {operation}"));
             }
             let mut rest = call.clone();

@@ -24,10 +24,6 @@ pub(crate) const CLUSTER: &str = "keyboot/tsm";
 /// The name of the KMS Stack.
 pub(crate) const KMS_STACK: &str = "kms";
 
-/// What node-keys may call without changing anything.
-const READS: &[&str] =
-    &["DescribeSecret", "DescribeStackResource", "DescribeStacks", "GetParameters", "GetPublicKey"];
-
 /// A local AWS that ends with this value.
 pub(crate) struct Aws {
     pub(crate) ministack: MiniStack,
@@ -82,7 +78,7 @@ impl Aws {
     /// Those of them that are not known to change nothing.
     pub(crate) fn writes_since(&self, mark: u64, role: &Role) -> Result<Vec<String>> {
         let mut calls = self.calls_since(mark, role)?;
-        calls.retain(|operation| !READS.contains(&operation.as_str()));
+        calls.retain(|operation| !calls::NODE_KEYS_READS.contains(&operation.as_str()));
         Ok(calls)
     }
 
