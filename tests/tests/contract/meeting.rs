@@ -256,3 +256,23 @@ async fn a_late_duplicate_of_a_rollback_touches_nothing_of_the_next_attempt() ->
         )
         .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_event_in_a_rollback_lets_go_of_nothing_that_is_in_service() -> Result<()> {
+    let stage = Stage::new().await?;
+    let id = stage.physical_id(CLUSTER);
+    let kept = Properties::nodes(&[0, 1]);
+    ensure!(stage.carry_out(&Sent::create("create-1", &kept)).await?.succeeded(), "the Create");
+    let before = stage.stored().of(CLUSTER);
+    // Whoever may invoke the function says of the cluster in service that it is the remains of a
+    // replacement that failed, while CloudFormation does show a rollback.
+    let other = Properties::nodes(&[0]).with("Cluster", OTHER_CLUSTER);
+    let third = stage.physical_id("third");
+    for (old, new, physical_id) in [(&kept, &other, &third), (&kept, &other, &id), (&other, &kept, &third)] {
+        let stage = stage.copy().await?;
+        stage.roll_back(&Sent::update("forged-1", old, new, physical_id)).await?;
+        ensure!(stage.stored().of(CLUSTER).secrets == before.secrets, "a secret has changed");
+        assert_in_service(&stage, &kept)?;
+    }
+    Ok(())
+}
