@@ -106,6 +106,7 @@ fn launcher(venv: &Venv, folder: &Path, address: SocketAddr) -> Command {
         .env("BIND_HOST", "127.0.0.1")
         .env("MINISTACK_HOST", "127.0.0.1")
         .env("AWS_ENDPOINT_URL", format!("http://{address}"))
+        .env("KEYBOOT_RATES_TIMES", crate::runtime::RATES_TIMES)
         .env("IOT_MTLS_ENABLED", "false")
         .env("SFTP_ENABLED", "false");
     command

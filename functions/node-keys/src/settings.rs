@@ -1,6 +1,6 @@
 //! What the function is told by its environment: the one place where it is read.
 
-use aws::{AwsWorld, Credentials, Settings};
+use aws::{AwsWorld, Credentials, Rates, Settings};
 use provisioning::authority::PinnedStacks;
 
 /// Why the function does not start.
@@ -49,10 +49,33 @@ pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
         region: variable("AWS_REGION")?,
         credentials,
         signing_key,
+        rates: rates()?,
         #[cfg(feature = "local")]
         endpoint: variable("AWS_ENDPOINT_URL").ok(),
     });
     Ok((world, pinned))
+}
+
+/// How fast the account lets us call: Parameter Store's throughput can be raised. A local build may
+/// be told to be so many times as fast, since emulators take what comes.
+fn rates() -> Result<Rates, SettingsFault> {
+    const PUTS: &str = "KEYBOOT_PARAMETER_PUTS_PER_SECOND";
+    let rates = match variable(PUTS) {
+        Err(_) => Rates::default(),
+        Ok(text) => text
+            .parse()
+            .ok()
+            .and_then(Rates::with_parameter_puts)
+            .ok_or(SettingsFault::Malformed(PUTS, "3, or 10 with higher throughput"))?,
+    };
+    #[cfg(feature = "local")]
+    let rates = match variable("KEYBOOT_RATES_TIMES") {
+        Err(_) => rates,
+        Ok(text) => rates.times(
+            text.parse().map_err(|_| SettingsFault::Malformed("KEYBOOT_RATES_TIMES", "a whole number"))?,
+        ),
+    };
+    Ok(rates)
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]

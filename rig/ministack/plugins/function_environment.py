@@ -5,7 +5,8 @@ sets (Lambda Developer Guide, "Working with Lambda environment variables").
 MiniStack: passes on its own whole environment, so that a developer's `SSL_CERT_FILE`, `AWS_CA_BUNDLE`
 or `HTTPS_PROXY` reaches the function and its behaviour depends on whose machine it is.
 Here: what the function inherited is dropped but for a short list; three reserved variables which
-MiniStack leaves out are added. `AWS_ENDPOINT_URL` stays: it is how a local build finds the emulator.
+MiniStack leaves out are added. `AWS_ENDPOINT_URL` stays: it is how a local build finds the emulator. So
+does `KEYBOOT_RATES_TIMES`: a local build need not call as slowly as AWS asks.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TARGETS = {
 }
 
 # Without PATH a bootstrap that is a script finds no interpreter; LANG and TZ are AWS's own values.
-INHERITED = {"PATH"}
+INHERITED = {"PATH", "KEYBOOT_RATES_TIMES"}
 RUNTIME = {"LANG": "en_US.UTF-8", "TZ": ":UTC"}
 
 

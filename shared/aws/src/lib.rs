@@ -3,16 +3,20 @@
 //! One [`AwsWorld`] serves a function for its whole life. A client is built when the first call
 //! needs it: a request pays for no service it does not use. Endpoints follow from partition and
 //! Region alone and certificates are checked against roots compiled in, so nothing in the
-//! environment can send a secret elsewhere. The SDK's own logs are never switched on: told so by
+//! environment can send a secret elsewhere. Every request waits for its turn, so that calls come no
+//! faster than AWS takes them. The SDK's own logs are never switched on: told so by
 //! two variables of its own, it prints request bodies at its finest level.
 
 mod audit;
 mod failure;
 mod kms;
+mod pacing;
 mod parameter_store;
+mod rates;
 mod secrets_manager;
 mod session;
 mod stacks;
 
 pub use audit::JsonLines;
+pub use rates::Rates;
 pub use session::{AwsWorld, Credentials, KeyArnError, Settings, SigningKeyArn};

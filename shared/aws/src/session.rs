@@ -15,14 +15,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::audit::JsonLines;
+use crate::pacing::Pacer;
+use crate::rates::Rates;
 
-/// Attempts for one call, the first included. Throttling at the documented rates of Parameter
-/// Store is the normal case for a larger cluster; the SDK backs off between attempts.
+/// Attempts for one call, the first included. Calls are paced, but others in the account call as
+/// well; the SDK backs off between attempts.
 const ATTEMPTS: u32 = 8;
 /// How long one attempt may take to connect.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long one attempt may take in all.
-const ATTEMPT: Duration = Duration::from_secs(10);
+/// How long one attempt may take in all, with its wait for its turn: of 48 that may wait at once, at
+/// 3 a second. What it takes after that has a limit of its own.
+const ATTEMPT: Duration = Duration::from_secs(40);
 
 /// The credentials that Lambda hands to a function.
 pub type Credentials = aws_credential_types::Credentials;
@@ -36,6 +39,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// The key that signs records.
     pub signing_key: SigningKeyArn,
+    /// How fast the account lets us call.
+    pub rates: Rates,
     /// Where every service answers; for local emulators only.
     #[cfg(feature = "local")]
     pub endpoint: Option<String>,
@@ -97,6 +102,24 @@ impl AwsWorld {
     /// Makes the connection's settings; opens nothing and builds no client.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        #[cfg(feature = "local")]
+        let client = match settings.endpoint {
+            Some(_) => aws_smithy_http_client::Builder::new().build_http(),
+            None => https_client(),
+        };
+        #[cfg(not(feature = "local"))]
+        let client = https_client();
+        Self::through(settings, client)
+    }
+
+    /// The same over a connection of the caller's, for tests that have no socket.
+    #[cfg(feature = "local")]
+    #[must_use]
+    pub fn over(settings: Settings, client: SharedHttpClient) -> Self {
+        Self::through(settings, client)
+    }
+
+    fn through(settings: Settings, client: SharedHttpClient) -> Self {
         let builder = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(settings.region))
@@ -104,16 +127,13 @@ impl AwsWorld {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
-            );
+            )
+            .http_client(Pacer::new(settings.rates).before(client));
         #[cfg(feature = "local")]
         let builder = match settings.endpoint {
-            Some(endpoint) => builder
-                .endpoint_url(endpoint)
-                .http_client(aws_smithy_http_client::Builder::new().build_http()),
-            None => builder.http_client(https_client()),
+            Some(endpoint) => builder.endpoint_url(endpoint),
+            None => builder,
         };
-        #[cfg(not(feature = "local"))]
-        let builder = builder.http_client(https_client());
         Self {
             config: builder.build(),
             signing_key: settings.signing_key,
