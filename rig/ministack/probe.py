@@ -751,7 +751,7 @@ def a_silent_crash_is_retried_with_the_same_event(rig: Rig) -> None:
     foreign = [
         name
         for name in environment
-        if name.startswith(("SSL_CERT", "AWS_CA", "KEYBOOT")) or "PROXY" in name.upper()
+        if name.startswith(("SSL_CERT", "AWS_CA", "KEYBOOT_RIG")) or "PROXY" in name.upper()
     ]
     expect(not foreign and "GATEWAY_PORT" not in environment, foreign)
 
