@@ -36,6 +36,11 @@ impl Cloud {
         Self { config }
     }
 
+    /// Where it is.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.config.endpoint_url().unwrap_or_default()
+    }
+
     /// CloudFormation.
     #[must_use]
     pub fn cloudformation(&self) -> aws_sdk_cloudformation::Client {

@@ -14,6 +14,8 @@ use crate::functions::{self, Build, archive};
 
 /// Where the functions' code is uploaded to.
 const BUCKET: &str = "keyboot-code";
+/// The longest template that a request holds itself (CloudFormation User Guide, "CloudFormation quotas").
+const LONGEST_BODY: usize = 51_200;
 /// How often a stack is asked for its state.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -58,7 +60,7 @@ impl Deployment {
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> anyhow::Result<Self> {
         let mut template = template.to_owned();
-        cloud.s3().create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
+        make_bucket(cloud).await?;
         for function in functions::ALL {
             let archive = match code.remove(function) {
                 Some(archive) => archive,
@@ -69,7 +71,8 @@ impl Deployment {
             if template.matches(&local).count() != 1 {
                 bail!("the template does not say `{local}` exactly once");
             }
-            let uploaded = format!("CodeUri: {{ Bucket: {BUCKET}, Key: {} }}", upload(cloud, archive).await?);
+            let uploaded =
+                format!("CodeUri: {{ Bucket: {BUCKET}, Key: {} }}", upload(cloud, archive, "zip").await?);
             template = template.replace(&local, &uploaded);
         }
         let deployment = Self::new(cloud, name, &template);
@@ -114,8 +117,9 @@ impl Deployment {
     ///
     /// When CloudFormation refuses the template or the parameters.
     pub async fn begin_create(&self) -> anyhow::Result<String> {
-        let call =
-            self.cloud.cloudformation().create_stack().stack_name(&self.name).template_body(&self.template);
+        let (body, url) = self.template().await?;
+        let call = self.cloud.cloudformation().create_stack().stack_name(&self.name);
+        let call = call.set_template_body(body).set_template_url(url);
         let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
         let call = call.disable_rollback(self.keeps_failures);
         let created = call.send().await.with_context(|| format!("creating stack {}", self.name))?;
@@ -128,8 +132,9 @@ impl Deployment {
     ///
     /// When CloudFormation refuses the template or the parameters.
     pub async fn begin_update(&self) -> anyhow::Result<()> {
-        let call =
-            self.cloud.cloudformation().update_stack().stack_name(&self.name).template_body(&self.template);
+        let (body, url) = self.template().await?;
+        let call = self.cloud.cloudformation().update_stack().stack_name(&self.name);
+        let call = call.set_template_body(body).set_template_url(url);
         let call = call.set_parameters(Some(self.parameters())).set_capabilities(Some(capabilities()));
         call.send().await.with_context(|| format!("updating stack {}", self.name))?;
         Ok(())
@@ -230,6 +235,17 @@ impl Deployment {
         Ok(events)
     }
 
+    /// The template for a request: itself, or where it was uploaded to if a request cannot hold it, as
+    /// `aws cloudformation deploy --s3-bucket` does.
+    async fn template(&self) -> anyhow::Result<(Option<String>, Option<String>)> {
+        if self.template.len() <= LONGEST_BODY {
+            return Ok((Some(self.template.clone()), None));
+        }
+        make_bucket(&self.cloud).await?;
+        let key = upload(&self.cloud, self.template.clone().into_bytes(), "yaml").await?;
+        Ok((None, Some(format!("{}/{BUCKET}/{key}", self.cloud.endpoint()))))
+    }
+
     fn parameters(&self) -> Vec<Parameter> {
         let parameter = |(name, value): (&String, &String)| {
             Parameter::builder().parameter_key(name).parameter_value(value).build()
@@ -238,11 +254,16 @@ impl Deployment {
     }
 }
 
-/// Uploads code, and gives its key.
-async fn upload(cloud: &Cloud, code: Vec<u8>) -> anyhow::Result<String> {
-    let key = format!("{}.zip", hex::encode(Sha256::digest(&code)));
-    let object = cloud.s3().put_object().bucket(BUCKET).key(&key).body(ByteStream::from(code));
-    object.send().await.context("uploading the code")?;
+async fn make_bucket(cloud: &Cloud) -> anyhow::Result<()> {
+    cloud.s3().create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
+    Ok(())
+}
+
+/// Uploads code or a template, and gives its key.
+async fn upload(cloud: &Cloud, content: Vec<u8>, extension: &str) -> anyhow::Result<String> {
+    let key = format!("{}.{extension}", hex::encode(Sha256::digest(&content)));
+    let object = cloud.s3().put_object().bucket(BUCKET).key(&key).body(ByteStream::from(content));
+    object.send().await.with_context(|| format!("uploading {key}"))?;
     Ok(key)
 }
 

@@ -56,6 +56,10 @@ impl Template {
         Ok(Resolved { scope, resources, outputs })
     }
 
+    pub(crate) fn document(&self) -> &Node {
+        &self.document
+    }
+
     /// A section with its loops unrolled.
     fn section(&self, name: &str, scope: &Scope) -> Result<Option<Node>, TemplateError> {
         let Some(section) = self.document.get(name) else { return Ok(None) };

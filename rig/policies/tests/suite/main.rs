@@ -6,6 +6,8 @@
 mod accounts;
 mod asking;
 mod conditions;
+mod event_pattern;
+mod expanding;
 mod functions;
 mod refusals;
 mod statements;

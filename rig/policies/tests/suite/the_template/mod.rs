@@ -2,6 +2,7 @@
 //! may do, beside the nearest that he may not.
 
 mod account;
+mod alarms;
 mod node_keys;
 mod nodes;
 mod whole;
@@ -36,6 +37,9 @@ fn resolve(stack: Stack) -> Resolved {
             "AWS::IAM::Role" => format!("arn:aws:iam::{HERE}:role/{id}"),
             "AWS::Serverless::Function" => format!("arn:aws:lambda:eu-central-1:{HERE}:function:{id}"),
             "AWS::Logs::LogGroup" => format!("arn:aws:logs:eu-central-1:{HERE}:log-group:{id}:*"),
+            "AWS::SNS::Topic" => {
+                return stack.physical_id(id, &format!("arn:aws:sns:eu-central-1:{HERE}:{id}"));
+            }
             _ => return stack.physical_id(id, id),
         };
         stack.attribute(id, "Arn", arn).physical_id(id, id)

@@ -14,6 +14,8 @@ fn every_policy_is_understood() {
         "aws:PrincipalArn",
         "aws:RequestTag/keyboot:stack",
         "aws:ResourceTag/keyboot:stack",
+        "aws:SecureTransport",
+        "aws:SourceAccount",
         "kms:EncryptionContext:SecretARN",
         "kms:EncryptionContext:keyboot:cluster",
         "kms:EncryptionContext:keyboot:node",
@@ -44,6 +46,9 @@ fn every_policy_is_understood() {
                 }
                 "AWS::IAM::Policy" | "AWS::IAM::ManagedPolicy" => {
                     check(IdentityPolicy::parse(id, &properties["PolicyDocument"]).unwrap().condition_keys());
+                }
+                "AWS::SNS::TopicPolicy" => {
+                    check(ResourcePolicy::parse(id, &properties["PolicyDocument"]).unwrap().condition_keys());
                 }
                 _ => {
                     assert!(!has_a_policy(&properties), "{id} has a policy that no test reads");
