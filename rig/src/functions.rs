@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 
 /// Every function of the template, by the name of its package.
@@ -121,8 +122,27 @@ pub fn cargo() -> Command {
 ///
 /// When one of them cannot be packed.
 pub fn pack<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> anyhow::Result<Vec<u8>> {
+    pack_at(1, files)
+}
+
+/// The same, as small as it gets: the same files give the same bytes.
+///
+/// # Errors
+///
+/// As [`pack`].
+pub fn pack_small<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> anyhow::Result<Vec<u8>> {
+    pack_at(9, files)
+}
+
+/// The SHA-256 digest of an archive, in hexadecimal digits.
+#[must_use]
+pub fn digest(archive: &[u8]) -> String {
+    hex::encode(Sha256::digest(archive))
+}
+
+fn pack_at<'a>(level: i64, files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> anyhow::Result<Vec<u8>> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(1));
+    let options = SimpleFileOptions::default().unix_permissions(0o755).compression_level(Some(level));
     for (name, content) in files {
         zip.start_file(name, options)?;
         zip.write_all(&content)?;

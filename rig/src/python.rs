@@ -1,4 +1,7 @@
-//! The virtual environment that holds the local services and the checkers.
+//! Virtual environments: of the local services, of the checkers, of what packages.
+//!
+//! Each has requirements of its own, which is why they are several: checkers pin libraries that the
+//! services need newer. Each is made when it is first asked for.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +11,7 @@ use anyhow::{Context as _, bail};
 /// Where Python may be found, the most wanted name first.
 const NAMES: &[&str] = &["python3.11", "python3.12", "python3.13", "python3", "python"];
 
-/// A virtual environment below the target folder.
+/// A virtual environment below the rig's folder.
 #[derive(Clone, Debug)]
 pub struct Venv {
     root: PathBuf,
@@ -21,9 +24,32 @@ impl Venv {
     ///
     /// When there is no Python 3.11 or newer, or the packages cannot be installed.
     pub fn ready() -> anyhow::Result<Self> {
-        let requirements = crate::repository().join("rig/ministack/requirements.txt");
-        let wanted = std::fs::read_to_string(&requirements).context("reading the rig's requirements")?;
-        let venv = Self { root: crate::home().join("venv") };
+        Self::with("rig/ministack/requirements.txt", "venv")
+    }
+
+    /// The same with what looks at templates and needs other libraries than the services do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::ready`].
+    pub fn checkers() -> anyhow::Result<Self> {
+        Self::with("rig/checkers/requirements.txt", "checkers")
+    }
+
+    /// The same with what builds functions for Lambda.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::ready`].
+    pub fn packaging() -> anyhow::Result<Self> {
+        Self::with("rig/packaging/requirements.txt", "packaging")
+    }
+
+    fn with(requirements: &str, folder: &str) -> anyhow::Result<Self> {
+        let requirements = crate::repository().join(requirements);
+        let wanted = std::fs::read_to_string(&requirements)
+            .with_context(|| format!("reading {}", requirements.display()))?;
+        let venv = Self { root: crate::home().join(folder) };
         let stamp = venv.root.join("installed.txt");
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(venv);
@@ -35,7 +61,9 @@ impl Venv {
         run(Command::new(venv.program("python"))
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
             .arg(&requirements))
-        .context("installing the local services failed: is the Python package index reachable?")?;
+        .with_context(|| {
+            format!("installing {} failed: is the Python package index reachable?", requirements.display())
+        })?;
         std::fs::write(&stamp, wanted)?;
         Ok(venv)
     }

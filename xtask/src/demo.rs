@@ -239,7 +239,12 @@ async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
     let keys = cloud.kms().list_keys().send().await?;
     for key in keys.keys() {
         let arn = key.key_arn().unwrap_or_default().to_owned();
-        table.add_row([arn, "kept".to_owned(), "DeletionPolicy: Retain".to_owned()]);
+        let described = cloud.kms().describe_key().key_id(&arn).send().await?;
+        let (state, why) = match described.key_metadata().and_then(|key| key.deletion_date()) {
+            Some(_) => ("goes after 7 days", "it sealed alarms on their way"),
+            None => ("kept", "DeletionPolicy: Retain"),
+        };
+        table.add_row([arn, state.to_owned(), why.to_owned()]);
     }
     say(&table.to_string());
     Ok(())

@@ -4,6 +4,7 @@ mod checks;
 mod demo;
 mod fuzz;
 mod mutants;
+mod package;
 mod terminal;
 
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Puts faults into the libraries, one at a time, and says which no test notices (takes hours)
     Mutants(mutants::Options),
+    /// Builds the functions for Lambda and writes the KMS Stack's template for deploying
+    Package(package::Options),
     /// Runs every check and every test
     Test(checks::Options),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Mutants(options) => mutants::run(&options),
+        Command::Package(options) => package::run(&options),
         Command::Test(options) => checks::run(&options),
     };
     match result {
