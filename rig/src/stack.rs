@@ -10,6 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use sha2::{Digest as _, Sha256};
 
 use crate::cloud::Cloud;
+use crate::expanded::{code_uri, expand};
 use crate::functions::{self, Build, archive};
 
 /// Where the functions' code is uploaded to.
@@ -67,7 +68,7 @@ impl Deployment {
                 None => std::fs::read(archive(function, Build::Local)?)?,
             };
             // What the template says of code that has not been uploaded yet.
-            let local = format!("CodeUri: target/functions/{function}/bootstrap.zip");
+            let local = format!("CodeUri: {}", code_uri(function));
             if template.matches(&local).count() != 1 {
                 bail!("the template does not say `{local}` exactly once");
             }
@@ -78,6 +79,29 @@ impl Deployment {
         let deployment = Self::new(cloud, name, &template);
         // Functions run natively here.
         Ok(deployment.with("Architecture", "x86_64").with_all(parameters))
+    }
+
+    /// The KMS Stack without transforms, for certain nodes, as `cargo xtask package` writes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_kms_stack`](Self::of_kms_stack), and when the template cannot be expanded.
+    pub async fn of_expanded(cloud: &Cloud, name: &str, nodes: &[&str]) -> anyhow::Result<Self> {
+        make_bucket(cloud).await?;
+        let mut archives = Vec::new();
+        for function in functions::ALL {
+            let code = std::fs::read(archive(function, Build::Local)?)?;
+            archives.push((function, upload(cloud, code, "zip").await?));
+        }
+        let archives = archives.iter().map(|(function, key)| (*function, key.as_str()));
+        let template = expand(&std::fs::read_to_string(crate::template())?, nodes, archives)?;
+        Ok(Self::new(cloud, name, &template).with("Architecture", "x86_64").with("CodeBucket", BUCKET))
+    }
+
+    /// The template that is deployed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.template
     }
 
     /// Any stack.

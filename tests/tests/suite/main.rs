@@ -6,6 +6,7 @@ mod delivery;
 mod duplicates;
 mod ethereum_names;
 mod events;
+mod expanded;
 mod half_made;
 mod lifecycle;
 mod permissions;

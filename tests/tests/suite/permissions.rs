@@ -371,15 +371,19 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     let arn = format!("{ACCOUNT}:role/{role}");
     let of_key: Vec<_> =
         statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
-    assert_eq!(of_key.len(), 2, "{role} in the key's policy");
+    assert_eq!(of_key.len(), 3, "{role} in the key's policy");
     let mut decrypting = 0;
     for statement in allowed.into_iter().chain(of_key) {
         let actions = actions(statement)?;
         assert!(actions.iter().all(|action| !action.contains('*')), "a wildcard in {statement}");
         if statement["Effect"] == "Allow" && actions.contains(&"kms:Decrypt") {
             decrypting += 1;
-            let via = &statement["Condition"]["StringEquals"]["kms:ViaService"];
-            assert_eq!(via, "secretsmanager.us-east-1.amazonaws.com", "{statement}");
+            let condition = &statement["Condition"]["StringEquals"];
+            let via = condition["kms:ViaService"].as_array().context("any service may decrypt")?;
+            assert!(via.iter().all(|via| via == "secretsmanager.us-east-1.amazonaws.com"), "{statement}");
+            // The id of no version: nothing that is stored.
+            let version = &condition["kms:EncryptionContext:SecretVersionId"];
+            assert_eq!(version, "RequestToValidateKeyAccess", "{statement}");
         }
         for never in ["kms:CreateGrant", "kms:ReEncryptFrom", "kms:GenerateDataKeyPair", "iam:PassRole"] {
             assert!(statement["Effect"] == "Deny" || !actions.contains(&never), "{statement}");

@@ -1,5 +1,5 @@
-//! A template without transforms, for what takes none: StackSets whose permissions are managed by the
-//! service (CloudFormation User Guide, "Considerations when working with StackSets").
+//! A template without transforms, for what takes none: a stack set whose permissions are managed by
+//! the service (CloudFormation API Reference, `CreateStackSet`, parameter `Capabilities`).
 //!
 //! Loops are unrolled, SAM's functions become Lambda's, and what only `AWS::LanguageExtensions`
 //! understands is written out. Parameters that a loop goes over get their values for good; all
@@ -89,9 +89,9 @@ impl Template {
             sections.push((
                 name.clone(),
                 match name.as_str() {
-                    "Parameters" => parameters(section, expansion, &path)?,
+                    "Parameters" => parameters(&section, expansion, &path)?,
                     "Metadata" => without_fixed(section, expansion),
-                    "Resources" => resources(section, expansion, &path)?,
+                    "Resources" => resources(&section, expansion, &path)?,
                     _ => section,
                 },
             ));
@@ -147,7 +147,7 @@ fn folded(entries: Vec<(String, Node)>, expansion: &Expansion, path: &Path) -> R
 }
 
 /// The parameters that stay, and where the code is.
-fn parameters(section: Node, expansion: &Expansion, path: &Path) -> Result<Node, TemplateError> {
+fn parameters(section: &Node, expansion: &Expansion, path: &Path) -> Result<Node, TemplateError> {
     let mut kept = section.map(path)?.to_vec();
     kept.retain(|(name, _)| !expansion.values.contains_key(name));
     let text = |text: &str| Node::Text(text.to_owned());
@@ -199,7 +199,7 @@ fn without_fixed(node: Node, expansion: &Expansion) -> Node {
     }
 }
 
-fn resources(section: Node, expansion: &Expansion, path: &Path) -> Result<Node, TemplateError> {
+fn resources(section: &Node, expansion: &Expansion, path: &Path) -> Result<Node, TemplateError> {
     let resources = section.map(path)?.iter().map(|(id, resource)| {
         let path = path.key(id);
         let resource = match resource.get("Type") {

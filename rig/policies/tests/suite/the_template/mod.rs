@@ -3,6 +3,8 @@
 
 mod account;
 mod alarms;
+mod functions;
+mod keys_of_others;
 mod node_keys;
 mod nodes;
 mod whole;

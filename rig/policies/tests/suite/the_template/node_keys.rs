@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     Deployed, OTHER_STACK, STACK, VIA_SECRETS_MANAGER, administrator, assert_denied_by, assert_not_allowed,
-    full, node_keys, pairs, role_arn, secret, stack,
+    full, node_keys, pairs, role_arn, sealed_under, secret, stack,
 };
 use crate::asking::HERE;
 
@@ -37,15 +37,27 @@ fn node_keys_seals_only_under_a_full_context() {
 #[test]
 fn node_keys_decrypts_only_through_the_store() {
     let deployed = Deployed::new(stack());
+    let through_the_store = |version: &str| {
+        let mine = secret("keyboot/tsm/node/0/p2p-key");
+        sealed_under(&[("SecretARN", &mine), ("SecretVersionId", version)])
+            .with("kms:ViaService", VIA_SECRETS_MANAGER)
+    };
+    let ask = |action: &str, context: Context| deployed.node_keys_with_secrets_key(action, context);
+    // What the store tries when a secret gets its key.
+    assert!(ask("kms:Decrypt", through_the_store("RequestToValidateKeyAccess")).is_allowed());
+    assert!(ask("kms:GenerateDataKey", through_the_store("RequestToValidateKeyAccess")).is_allowed());
+    // A version is stored, and not even the store opens it in this name.
+    let version = "51af3dc0-da77-11e4-872e-1234567db123";
+    assert!(ask("kms:GenerateDataKey", through_the_store(version)).is_allowed());
+    assert_not_allowed(&ask("kms:Decrypt", through_the_store(version)), "a stored version");
     for action in ["kms:Decrypt", "kms:GenerateDataKey"] {
-        let ask = |context: Context| deployed.node_keys_with_secrets_key(action, context);
-        assert!(ask(Context::new().with("kms:ViaService", VIA_SECRETS_MANAGER)).is_allowed(), "{action}");
-        assert_not_allowed(&ask(Context::new()), action);
+        let tried = [("SecretVersionId", "RequestToValidateKeyAccess")];
+        assert_not_allowed(&ask(action, sealed_under(&tried)), action);
         assert_not_allowed(
-            &ask(Context::new().with("kms:ViaService", "ssm.eu-central-1.amazonaws.com")),
+            &ask(action, sealed_under(&tried).with("kms:ViaService", "ssm.eu-central-1.amazonaws.com")),
             action,
         );
-        assert_not_allowed(&ask(pairs(&full("keyboot/tsm", "0"))), action);
+        assert_not_allowed(&ask(action, pairs(&full("keyboot/tsm", "0"))), action);
     }
     for action in ["kms:CreateGrant", "kms:ReEncryptFrom", "kms:GenerateDataKeyPair", "kms:PutKeyPolicy"] {
         let via = Context::new().with("kms:ViaService", VIA_SECRETS_MANAGER);

@@ -17,6 +17,7 @@ fn every_policy_is_understood() {
         "aws:SecureTransport",
         "aws:SourceAccount",
         "kms:EncryptionContext:SecretARN",
+        "kms:EncryptionContext:SecretVersionId",
         "kms:EncryptionContext:keyboot:cluster",
         "kms:EncryptionContext:keyboot:node",
         "kms:EncryptionContext:keyboot:purpose",
