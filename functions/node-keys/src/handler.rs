@@ -5,7 +5,7 @@ use custom_resource::{Deadline, Failure, Provider, Request, Success, data_budget
 use provisioning::authority::PinnedStacks;
 use provisioning::ownership::{Generation, Owner, OwnerId};
 use provisioning::properties::{ClusterSpec, LenientSpec};
-use provisioning::{Operation, OperationKind, ProvisionError};
+use provisioning::{Operation, OperationKind, ProvisionError, TimeBudget};
 
 /// The provider of `Custom::NodeKeys`.
 #[derive(Debug)]
@@ -17,29 +17,29 @@ pub(crate) struct NodeKeys {
 }
 
 impl Provider for NodeKeys {
-    async fn create(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
-        self.reconcile(request, OperationKind::Create).await
+    async fn create(&self, request: &Request, deadline: Deadline) -> Result<Success, Failure> {
+        self.reconcile(request, OperationKind::Create, deadline).await
     }
 
-    async fn update(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
-        let result = self.reconcile(request, OperationKind::Update).await;
+    async fn update(&self, request: &Request, deadline: Deadline) -> Result<Success, Failure> {
+        let result = self.reconcile(request, OperationKind::Update, deadline).await;
         match result {
-            Ok(success) => Ok(self.clear_after_failed_replacement(request, success).await),
+            Ok(success) => self.clear_after_failed_replacement(request, success, deadline).await,
             Err(failure) => {
-                if request.is_replacement() {
-                    self.abandon_replacement(request).await;
+                if request.is_replacement() && !failure.is_unfinished() {
+                    self.abandon_replacement(request, deadline).await;
                 }
                 Err(failure)
             }
         }
     }
 
-    async fn delete(&self, request: &Request, _: Deadline) -> Result<Success, Failure> {
+    async fn delete(&self, request: &Request, deadline: Deadline) -> Result<Success, Failure> {
         let delivered = owner_id(request, request.physical_id.as_str());
         let Some(id) = delivered.or_else(|| owner_id(request, request.derived_id.as_str())) else {
             return Ok(Success::default().because("nothing was ever made under this id"));
         };
-        let operation = operation(request, OperationKind::Delete, id);
+        let operation = operation(request, OperationKind::Delete, id, deadline);
         let spec = LenientSpec::read(request.properties.as_map());
         let told = self.remove(&operation, &spec).await;
         Ok(with_reason(Success::default(), &told.map_err(failure)?))
@@ -47,13 +47,18 @@ impl Provider for NodeKeys {
 }
 
 impl NodeKeys {
-    async fn reconcile(&self, request: &Request, kind: OperationKind) -> Result<Success, Failure> {
+    async fn reconcile(
+        &self,
+        request: &Request,
+        kind: OperationKind,
+        deadline: Deadline,
+    ) -> Result<Success, Failure> {
         let spec = ClusterSpec::parse(request.properties.as_map())
             .map_err(|fault| failure(ProvisionError::from(fault)))?;
         let id = owner_id(request, request.id_after_success().as_str())
             .ok_or_else(|| Failure::new("the physical id is not one that this function gave"))?;
         let before = request.old_properties.as_ref().map(|old| LenientSpec::read(old.as_map()));
-        let operation = operation(request, kind, id);
+        let operation = operation(request, kind, id, deadline);
         // On the heap: the future holds every step of an operation.
         let work = provisioning::reconcile(&self.world, &self.pinned, &operation, &spec, before.as_ref());
         let outcome = Box::pin(work).await.map_err(failure)?;
@@ -70,9 +75,9 @@ impl NodeKeys {
 
     /// CloudFormation never sends a Delete for the new id of a replacement that failed, so what it
     /// made goes here. What cannot be removed now is found by its owner tag.
-    async fn abandon_replacement(&self, request: &Request) {
+    async fn abandon_replacement(&self, request: &Request, deadline: Deadline) {
         let Some(id) = owner_id(request, request.derived_id.as_str()) else { return };
-        let operation = operation(request, OperationKind::Update, id);
+        let operation = operation(request, OperationKind::Update, id, deadline);
         let spec = LenientSpec::read(request.properties.as_map());
         let _ = self.remove(&operation, &spec).await;
     }
@@ -81,16 +86,22 @@ impl NodeKeys {
     /// that takes it back shows its properties as the old ones. What it made and never listed goes,
     /// if CloudFormation shows a rollback; what was listed may have been in service before, stays,
     /// and is told. The rollback succeeds in any case.
-    async fn clear_after_failed_replacement(&self, request: &Request, success: Success) -> Success {
-        let Some(id) = id_of_failed_replacement(request) else { return success };
-        let mut operation = operation(request, OperationKind::Delete, id);
+    async fn clear_after_failed_replacement(
+        &self,
+        request: &Request,
+        success: Success,
+        deadline: Deadline,
+    ) -> Result<Success, Failure> {
+        let Some(id) = id_of_failed_replacement(request) else { return Ok(success) };
+        let mut operation = operation(request, OperationKind::Delete, id, deadline);
         // No id of a resource that there is: CloudFormation knows nothing of this one.
         operation.delivered_id.clear();
         let spec = LenientSpec::read(request.old_properties.as_ref().unwrap_or(&request.properties).as_map());
         match self.remove(&operation, &spec).await {
-            Ok(told) => with_reason(success, &told),
+            Ok(told) => Ok(with_reason(success, &told)),
+            Err(error @ ProvisionError::OutOfTime) => Err(failure(error)),
             Err(error) => {
-                success.because(format!("what the failed replacement made could not be removed: {error}"))
+                Ok(success.because(format!("what the failed replacement made could not be removed: {error}")))
             }
         }
     }
@@ -113,7 +124,7 @@ fn owner_id(request: &Request, text: &str) -> Option<OwnerId> {
     (own == Some(id.digest())).then_some(id)
 }
 
-fn operation(request: &Request, kind: OperationKind, id: OwnerId) -> Operation {
+fn operation(request: &Request, kind: OperationKind, id: OwnerId, deadline: Deadline) -> Operation {
     Operation {
         kind,
         owner: Owner {
@@ -124,11 +135,16 @@ fn operation(request: &Request, kind: OperationKind, id: OwnerId) -> Operation {
         generation: Generation::new(request.request_id.as_str()),
         delivered_id: request.physical_id.as_str().to_owned(),
         now: jiff::Timestamp::now(),
+        time: TimeBudget::of(move || deadline.remaining()),
     }
 }
 
-fn failure(error: impl std::fmt::Display) -> Failure {
-    Failure::new(error.to_string())
+#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
+fn failure(error: ProvisionError) -> Failure {
+    match error {
+        ProvisionError::OutOfTime => Failure::unfinished(error.to_string()),
+        error => Failure::new(error.to_string()),
+    }
 }
 
 fn with_reason(success: Success, told: &[String]) -> Success {

@@ -28,10 +28,11 @@ async fn main() -> ExitCode {
         let deadline = Deadline::from_epoch_millis(event.context.deadline);
         let served = serve(event.payload, deadline, scheme, responder, provider).await;
         aws::JsonLines.write(&served_line(&served));
-        if served.deserves_another_invocation() {
-            return Err("the answer was not delivered");
+        match served {
+            Served::Unfinished { .. } => Err(custom_resource::UNFINISHED),
+            served if served.deserves_another_invocation() => Err("the answer was not delivered"),
+            _ => Ok(()),
         }
-        Ok(())
     });
     match lambda_runtime::run(service).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
 fn served_line(served: &Served) -> Value {
     let reason = match served {
         Served::Answered { answer, .. } | Served::NotDelivered { answer, .. } => answer.reason.as_deref(),
+        Served::Unfinished { reason, .. } => Some(reason.as_str()),
         _ => None,
     };
     serde_json::json!({

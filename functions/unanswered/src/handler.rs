@@ -62,6 +62,10 @@ impl Unanswered {
             Some(LastRun::RanOutOfMemory) => "; the last run ran out of memory",
             Some(LastRun::WasKilled) => "; the last run was killed, as it is when it runs out of memory",
             Some(LastRun::Exited) => "; the last run's process exited",
+            Some(LastRun::LeftTheRest) => {
+                "; each run went on where the one before had stopped, and the time of all of them was not enough: \
+                 change fewer nodes at a time, or raise the KMS Stack's FunctionTimeout"
+            }
             Some(LastRun::Failed) => "; the last run failed",
             None => "",
         });

@@ -49,6 +49,8 @@ pub(crate) enum LastRun {
     WasKilled,
     /// Its process ended by itself.
     Exited,
+    /// It left the rest of the work to the next run, and there is none.
+    LeftTheRest,
     /// It said that it failed, or something else.
     Failed,
 }
@@ -113,6 +115,7 @@ impl LastRun {
         let (kind, message) = (said("errorType"), said("errorMessage"));
         Some(match kind {
             _ if response.is_null() => return None,
+            _ if message == custom_resource::UNFINISHED => Self::LeftTheRest,
             "Sandbox.Timedout" => Self::OverranItsTime,
             "Runtime.OutOfMemory" => Self::RanOutOfMemory,
             _ if message.contains("Task timed out after") => Self::OverranItsTime,

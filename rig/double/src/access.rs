@@ -166,12 +166,17 @@ const FILLED: &[&str] = &[
     "ssm:resourceTag/",
 ];
 
+/// The condition keys that are rightly absent from every call: only what a service does on its own for
+/// an account's resource carries them, and the double has roles for callers (IAM User Guide, "AWS global
+/// condition context keys").
+const ABSENT: &[&str] = &["aws:SourceAccount"];
+
 /// Refuses a policy that asks for a key which no call fills: its condition would be met or missed
 /// for the wrong reason.
 fn check_condition_keys(asked: BTreeSet<&str>) -> Result<(), ApiError> {
     let is_filled = |key: &str| {
         let key = key.to_lowercase();
-        FILLED.iter().any(|filled| {
+        FILLED.iter().chain(ABSENT).any(|filled| {
             let filled = filled.to_lowercase();
             if filled.ends_with(['/', ':']) { key.starts_with(&filled) } else { key == filled }
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming as Body};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -54,13 +54,18 @@ impl std::error::Error for Closed {}
 async fn handle(request: Request<Body>, core: Arc<Core>) -> Result<Response<Full<Bytes>>, Closed> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-    let incoming = Incoming::read(&head.headers, &body);
+    answer(&head.headers, &body, core).await.map(|response| response.map(Full::new)).ok_or(Closed)
+}
+
+/// Answers a request, or leaves it unanswered.
+pub(crate) async fn answer(headers: &HeaderMap, body: &[u8], core: Arc<Core>) -> Option<Response<Bytes>> {
+    let incoming = Incoming::read(headers, body);
     let (query, operation) = (incoming.is_query(), incoming.operation.clone());
     let (number, fate) = arrive(&core, &incoming);
     let _presence = Presence { core: Arc::clone(&core), number };
     // What has arrived goes on, even when its caller goes away.
     let answer = tokio::spawn(go_on(core, incoming, number, fate)).await.ok().flatten();
-    answer.map(|answer| wire::response(query, &operation, &answer)).ok_or(Closed)
+    answer.map(|answer| wire::response(query, &operation, &answer))
 }
 
 /// A caller that waits. Once it is gone, no put of its waits any more as far as others can see.

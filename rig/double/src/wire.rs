@@ -1,6 +1,5 @@
 //! Requests and answers as they travel: AWS JSON 1.1, and the query protocol with XML.
 
-use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -62,7 +61,7 @@ impl Incoming {
 }
 
 /// Writes an answer or a refusal as the protocol has it.
-pub(crate) fn response(query: bool, operation: &str, answer: &Answer) -> Response<Full<Bytes>> {
+pub(crate) fn response(query: bool, operation: &str, answer: &Answer) -> Response<Bytes> {
     let request_id = random::uuid();
     let status = answer.as_ref().map_or_else(|error| error.status, |_| 200);
     let (kind, body) = if query {
@@ -74,7 +73,7 @@ pub(crate) fn response(query: bool, operation: &str, answer: &Answer) -> Respons
         };
         ("application/x-amz-json-1.1", body)
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Ok(id) = HeaderValue::try_from(request_id) {

@@ -141,6 +141,13 @@ impl Rates {
         Duration::from_secs(1) * 100 / (self.a_second(line).saturating_mul(KEPT))
     }
 
+    /// How long so many calls take that go by one line of the table: those of `target`.
+    pub(crate) fn time_for(self, target: &str, calls: usize) -> Duration {
+        let Some(line) = line_of(target) else { return Duration::ZERO };
+        let at_once = usize::try_from(self.burst(line)).unwrap_or(usize::MAX);
+        self.interval(line) * u32::try_from(calls.saturating_sub(at_once)).unwrap_or(u32::MAX)
+    }
+
     /// How many calls of a line may leave at once after a quiet second.
     pub(crate) fn burst(self, line: usize) -> u32 {
         (self.a_second(line).saturating_mul(2) / 3).max(1)

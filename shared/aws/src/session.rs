@@ -13,6 +13,7 @@ use aws_types::region::Region;
 use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use provisioning::ports::{Pace, Workload};
 
 use crate::audit::JsonLines;
 use crate::pacing::Pacer;
@@ -91,6 +92,7 @@ impl SigningKeyArn {
 pub struct AwsWorld {
     config: SdkConfig,
     signing_key: SigningKeyArn,
+    rates: Rates,
     pub(crate) log: JsonLines,
     kms: OnceLock<aws_sdk_kms::Client>,
     secrets: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -137,6 +139,7 @@ impl AwsWorld {
         Self {
             config: builder.build(),
             signing_key: settings.signing_key,
+            rates: settings.rates,
             log: JsonLines,
             kms: OnceLock::new(),
             secrets: OnceLock::new(),
@@ -163,6 +166,22 @@ impl AwsWorld {
 
     pub(crate) fn stacks(&self) -> &aws_sdk_cloudformation::Client {
         self.stacks.get_or_init(|| aws_sdk_cloudformation::Client::new(&self.config))
+    }
+}
+
+impl Pace for AwsWorld {
+    /// One after the other, as the operation goes: secrets before their documents. Whatever else is
+    /// called has a rate at which it takes no time worth the name.
+    fn time_for(&self, work: &Workload) -> Duration {
+        [
+            ("secretsmanager.CreateSecret", work.created),
+            ("secretsmanager.RestoreSecret", work.restored),
+            ("AmazonSSM.PutParameter", work.published),
+            ("secretsmanager.DeleteSecret", work.removed),
+        ]
+        .into_iter()
+        .map(|(target, calls)| self.rates.time_for(target, calls))
+        .sum()
     }
 }
 

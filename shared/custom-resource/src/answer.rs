@@ -86,18 +86,39 @@ impl fmt::Debug for Success {
     }
 }
 
+/// What a function ends with when its work is [unfinished](Failure::unfinished). Lambda hands it to the
+/// on-failure destination, which knows by it what became of the last run.
+pub const UNFINISHED: &str = "the time was over before all was done: the next run goes on";
+
 /// What a provider answers when its work could not be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     /// What the stack's events should say: the fault, and what to do about it. Never a secret.
     pub reason: String,
+    is_unfinished: bool,
 }
 
 impl Failure {
     /// A failure for a reason.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), is_unfinished: false }
+    }
+
+    /// No failure yet: the time of this run is nearly over, and the next one goes on where this one
+    /// stopped. CloudFormation is told nothing, and the function has to end with an error, so that
+    /// Lambda runs it again for the same event. After the last run the on-failure destination answers.
+    ///
+    /// Only for work that has come further in this run and whose rest a run can do.
+    #[must_use]
+    pub fn unfinished(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), is_unfinished: true }
+    }
+
+    /// Whether another run goes on with it.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        self.is_unfinished
     }
 }
 

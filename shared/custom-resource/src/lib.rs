@@ -70,7 +70,7 @@ mod serving;
 mod stack_id;
 mod surroundings;
 
-pub use answer::{Failure, MAX_ANSWER_BYTES, Status, Success, data_budget};
+pub use answer::{Failure, MAX_ANSWER_BYTES, Status, Success, UNFINISHED, data_budget};
 pub use deadline::{ANSWER_RESERVE, Deadline};
 pub use event::{EventFault, FieldFault};
 pub use identity::IdentityScheme;

@@ -56,6 +56,17 @@ pub enum Served {
         /// How many tries there were.
         tries: u32,
     },
+    /// CloudFormation was told nothing: the work goes on in another run for the same event.
+    Unfinished {
+        /// How far it is, in the provider's words.
+        reason: String,
+        /// The operation.
+        request_type: RequestType,
+        /// The stack.
+        stack_id: StackId,
+        /// The operation's id.
+        request_id: RequestId,
+    },
     /// There is nobody to answer, or nobody who may be. Not a byte was sent.
     Unanswerable {
         /// What is wrong with the event.
@@ -67,11 +78,15 @@ impl Served {
     /// Whether the function should end with an error, so that Lambda invokes it again and at last
     /// hands the event to the on-failure destination.
     ///
-    /// That helps when the answer did not arrive and still could. It does not when the event cannot
+    /// That helps when the work is not finished, and when the answer did not arrive and still could. It does not when the event cannot
     /// be answered at all, or the answer was refused for good.
     #[must_use]
     pub fn deserves_another_invocation(&self) -> bool {
-        matches!(self, Self::NotDelivered { fault, .. } if !fault.is_final())
+        match self {
+            Self::Unfinished { .. } => true,
+            Self::NotDelivered { fault, .. } => !fault.is_final(),
+            Self::Answered { .. } | Self::Unanswerable { .. } => false,
+        }
     }
 }
 
@@ -81,6 +96,9 @@ impl fmt::Display for Served {
             Self::Answered { answer, tries } => write!(f, "answered {answer}; tries: {tries}"),
             Self::NotDelivered { answer, fault, tries } => {
                 write!(f, "could not deliver {answer}; tries: {tries}, and the last: {fault}")
+            }
+            Self::Unfinished { request_type, stack_id, request_id, .. } => {
+                write!(f, "left the {request_type} in {stack_id} to the next run, request {request_id}")
             }
             Self::Unanswerable { why } => write!(f, "could not be answered: {why}"),
         }
@@ -183,6 +201,7 @@ impl Ending {
 /// |---|---|
 /// | the provider succeeds | SUCCESS |
 /// | it fails | FAILED, with its reason |
+/// | it is [unfinished](Failure::unfinished) | none: the next run, or the on-failure destination, answers |
 /// | it panics | FAILED; the message stays unsaid, as it could hold a value |
 /// | it is not done [`ANSWER_RESERVE`](crate::ANSWER_RESERVE) before the deadline | it is dropped, then FAILED |
 /// | its data does not fit | FAILED, naming the size |
@@ -209,7 +228,15 @@ pub async fn serve(
         Ok(request) => Verdict::of_work(request, deadline, provider).await,
         Err(fault) => Verdict::bad_event(reply.failure_id.clone(), *fault),
     };
-    send(reply, verdict, deadline, responder).await
+    match (&verdict.outcome, request) {
+        (Err(failure), Ok(request)) if failure.is_unfinished() => Served::Unfinished {
+            reason: failure.reason.clone(),
+            request_type: request.request_type,
+            stack_id: request.stack_id,
+            request_id: request.request_id,
+        },
+        _ => send(reply, verdict, deadline, responder).await,
+    }
 }
 
 /// Answers FAILED for an event whose function could not: for an on-failure destination.
@@ -263,7 +290,11 @@ impl Verdict {
                 physical_id: request.id_after_success().clone(),
                 outcome: Ok(success),
             },
-            Ok(Ok(Err(failure))) => failed(Ending::Failed, failure.reason),
+            Ok(Ok(Err(failure))) => Self {
+                ending: Ending::Failed,
+                physical_id: request.physical_id.clone(),
+                outcome: Err(failure),
+            },
             Ok(Err(payload)) => {
                 overwrite(payload);
                 let reason =
@@ -285,7 +316,7 @@ impl Verdict {
     }
 
     fn failed(ending: Ending, physical_id: PhysicalResourceId, reason: String) -> Self {
-        Self { ending, physical_id, outcome: Err(Failure { reason }) }
+        Self { ending, physical_id, outcome: Err(Failure::new(reason)) }
     }
 
     fn compose(&mut self, reply: &Reply) -> Composed {

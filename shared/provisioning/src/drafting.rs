@@ -3,7 +3,7 @@
 //! Records first, then environments and pages, the roster index last of all: a reader never meets
 //! a public half whose private half is not stored, nor half a roster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::Action;
 use crate::authority::Permit;
@@ -14,13 +14,17 @@ use crate::observing::{Observed, read_one};
 use crate::operation::{Operation, OperationKind};
 use crate::outcome::{NodeOutcome, Outcome};
 use crate::overtaking::refuse_what_was_overtaken;
-use crate::parallel::{both, each};
+use crate::parallel::{at_most, both, each};
 use crate::planning::{Item, Plan, incomplete, public_key};
 use crate::ports::{MakeError, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{note, publish, refused, sign};
 use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
 use crate::roster::{self, RosterEntry, RosterIndex};
+
+/// Nodes whose documents are published at once. More would only wait for their turn: the store takes
+/// a few puts a second, and what waits at the end of the time has to be waited for.
+const NODES_AT_ONCE: usize = 6;
 
 /// Every document as it should be, beside what has to be written.
 pub(crate) struct Drafts {
@@ -48,23 +52,22 @@ impl Drafts {
     ) -> Result<Self, ProvisionError> {
         let items = plan.kept.clone();
         let is_new_life = is_new_life(operation, observed);
+        let may_vanish = may_vanish(operation, observed, &plan.revived);
         let (mut records, mut environments) = (Vec::new(), Vec::new());
         for &index in &spec.nodes {
             let previous = observed.record(index);
             let record = draft_record(spec, index, &items, previous)?;
-            // A node that the roster does not list yet, or no longer lists, may have documents
-            // that are about to vanish, and so may one with secrets that were about to, and a
-            // cluster that was deleted: they are written anew.
-            let unlisted = is_new_life || plan.revived.contains(&index) || !observed.lists(index);
+            // What is about to vanish is written anew, but once.
+            let anew = may_vanish(index) && !observed.has_published(&operation.generation, index);
             records.push(Draft {
                 name: spec.cluster.record_parameter(index),
-                differs: unlisted || previous != Some(&record),
+                differs: anew || previous != Some(&record),
                 document: record,
             });
             let text = draft_environment(world, spec, index, &items)?;
             environments.push(Draft {
                 name: spec.cluster.environment_parameter(index),
-                differs: unlisted || observed.environments.get(&index) != Some(&text),
+                differs: anew || observed.environments.get(&index) != Some(&text),
                 document: text,
             });
         }
@@ -136,17 +139,37 @@ impl Drafts {
         observed: &Observed,
         noted: bool,
     ) -> Result<(), ProvisionError> {
-        let records = each(self.records.iter().filter(|draft| draft.differs), async |draft| {
-            let text = sign(world, permit, &draft.name, &draft.document).await?;
-            publish(world, permit, operation, &draft.name, &text).await
-        });
-        let environments = each(self.environments.iter().filter(|draft| draft.differs), async |draft| {
-            publish(world, permit, operation, &draft.name, &draft.document).await
-        });
-        both(records, environments).await?;
+        let nodes = self.records.iter().zip(&self.environments);
+        let nodes = nodes.filter(|(record, environment)| record.differs || environment.differs);
+        at_most(NODES_AT_ONCE, nodes, async |(record, environment)| {
+            operation.time.check()?;
+            let stood = observed.records.contains_key(&record.document.index);
+            let record = async {
+                if !record.differs {
+                    return Ok(());
+                }
+                let text = sign(world, permit, &record.name, &record.document).await?;
+                publish(world, permit, operation, &record.name, &text).await
+            };
+            let environment = async {
+                if !environment.differs {
+                    return Ok(());
+                }
+                publish(world, permit, operation, &environment.name, &environment.document).await
+            };
+            // An environment tells a retry that the record beside it needs nothing more.
+            if stood {
+                record.await?;
+                environment.await
+            } else {
+                both(record, environment).await.map(drop)
+            }
+        })
+        .await?;
         if !self.index.differs {
             return Ok(());
         }
+        operation.time.check()?;
         refuse_what_was_overtaken(world, operation, observed, noted).await?;
         let pages = each(self.page_names(operation).into_iter().zip(&self.pages), async |(name, text)| {
             if observed.index().is_some() || observed.unlisted_pages.contains(&name) {
@@ -238,6 +261,43 @@ impl Drafts {
             told: plan.told,
         }
     }
+}
+
+/// How many documents of nodes differ from what they should be, before anything is made.
+pub(crate) fn differing_documents(
+    world: &impl World,
+    operation: &Operation,
+    spec: &ClusterSpec,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<usize, ProvisionError> {
+    let may_vanish = may_vanish(operation, observed, &plan.revived);
+    let changing: BTreeSet<NodeIndex> =
+        plan.made.iter().chain(plan.restored.keys()).map(|slot| slot.index).collect();
+    let mut differing = 0;
+    for &index in &spec.nodes {
+        if may_vanish(index) || changing.contains(&index) {
+            differing += 2;
+            continue;
+        }
+        let previous = observed.record(index);
+        let record = draft_record(spec, index, &plan.kept, previous)?;
+        let environment = draft_environment(world, spec, index, &plan.kept)?;
+        differing += usize::from(previous != Some(&record));
+        differing += usize::from(observed.environments.get(&index) != Some(&environment));
+    }
+    Ok(differing)
+}
+
+/// Tells of a node whether its documents may be about to vanish: one that the roster does not list yet,
+/// or no longer lists, one with secrets that were about to go, and any of a cluster that was deleted.
+pub(crate) fn may_vanish<'a>(
+    operation: &Operation,
+    observed: &'a Observed,
+    revived: &'a BTreeSet<NodeIndex>,
+) -> impl Fn(NodeIndex) -> bool + 'a {
+    let is_new_life = is_new_life(operation, observed);
+    move |index| is_new_life || revived.contains(&index) || !observed.lists(index)
 }
 
 /// Whether the cluster stands there from before and comes back: by a Create, or by a replacement

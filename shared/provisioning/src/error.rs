@@ -1,5 +1,7 @@
 //! Why an operation did not succeed, in words for whoever reads the stack's events.
 
+use std::time::Duration;
+
 use crate::ports::{MakeError, PortError};
 use crate::properties::PropertyFault;
 use crate::signed::DocumentError;
@@ -45,6 +47,29 @@ pub enum ProvisionError {
         subject: String,
         /// What it lacks, and what to do.
         fault: &'static str,
+    },
+    /// The time of this run is nearly over. What was done stands, and a retry goes on from there.
+    #[error(
+        "the time was over before all was done; what was done stands, and the next run goes on from there"
+    )]
+    OutOfTime,
+    /// The time of this run was over before anything could be begun.
+    #[error("the time was over before anything could be begun: raise the KMS Stack's FunctionTimeout")]
+    NoTime,
+    /// It would take longer than there is time for, so nothing of it was begun.
+    #[error(
+        "nothing was changed: this takes about {} s at the rates that AWS allows, and there are {} s in all runs of \
+         the function; change at most {nodes} nodes at a time (create the cluster with so many, then add as many \
+         with each update), or raise the KMS Stack's FunctionTimeout or the account's Parameter Store throughput",
+        takes.as_secs(), has.as_secs()
+    )]
+    TakesTooLong {
+        /// How long it would take.
+        takes: Duration,
+        /// How long there is.
+        has: Duration,
+        /// How many nodes fit.
+        nodes: usize,
     },
     /// A key was not made.
     #[error(transparent)]

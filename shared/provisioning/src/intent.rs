@@ -12,12 +12,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Application, NodeIndex};
+use crate::node_ranges;
 use crate::ownership::Generation;
 use crate::roster::RosterIndex;
 use crate::signed::Document;
 
 /// The schema number of the note.
-const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// A note of what may exist although no roster lists it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,7 @@ pub(crate) struct Intent {
     /// The operation, first, and those before it that never reached their roster.
     pub(crate) generations: Vec<Generation>,
     /// Every node that the operation, or an unfinished one before it, has secrets for.
+    #[serde(with = "node_ranges")]
     pub(crate) nodes: BTreeSet<NodeIndex>,
     /// The physical id of the stack resource that the operation concerns.
     pub(crate) owner: String,
@@ -35,6 +37,10 @@ pub(crate) struct Intent {
     pub(crate) schema: u32,
     /// The serial number of the roster index that the operation will write.
     pub(crate) serial: u64,
+    /// Nodes to be listed whose environment stood already when the operation began: that of any other
+    /// such node was written by the operation itself, and with it everything about the node.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty", with = "node_ranges")]
+    pub(crate) unproven: BTreeSet<NodeIndex>,
 }
 
 impl Document for Intent {
@@ -54,6 +60,7 @@ impl Intent {
             owner,
             schema: SCHEMA,
             serial,
+            unproven: BTreeSet::new(),
         }
     }
 
@@ -116,9 +123,27 @@ mod tests {
         note.nodes = (99_000..100_000).map(|index: u32| index.to_string().parse().unwrap()).collect();
         note.applications = (0..16).map(|n| format!("{}{n:02}", "a".repeat(29)).parse().unwrap()).collect();
         note.generations.extend([Generation::new(id), Generation::new(id)]);
-        let text = CanonicalText::of(&note).unwrap();
         let signer = "arn:aws-us-gov:kms:us-gov-east-1:111122223333:key/mrk-00000000000000000000000000000001";
-        text.signed(&[0; 72], signer).unwrap();
+        let fits = |note: &Intent| CanonicalText::of(note).unwrap().signed(&[0; 72], signer).is_ok();
+        assert!(fits(&note));
+        // A cluster of 1,000 nodes on its way to 1,000 others.
+        note.nodes.extend((10_000..11_000).map(|index: u32| index.to_string().parse::<NodeIndex>().unwrap()));
+        assert!(fits(&note));
+        // Of nodes that stand apart, as many as a cluster may have.
+        let apart = |count: u32| (0..count).map(|n| (90_000 + 2 * n).to_string().parse().unwrap()).collect();
+        note.nodes = apart(1000);
+        assert!(fits(&note));
+        note.nodes = apart(2000);
+        assert!(!fits(&note));
+    }
+
+    #[test]
+    fn a_note_of_before_is_read() {
+        let text =
+            r#"{"applications":["a"],"generations":["g"],"nodes":[0,2],"owner":"o","schema":1,"serial":1}"#;
+        let note: Intent = serde_json::from_str(text).unwrap();
+        assert_eq!(note.nodes.iter().map(|node| node.get()).collect::<Vec<_>>(), [0, 2]);
+        assert!(note.unproven.is_empty() && note.schema < SCHEMA);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use key_material::P2pPublicKey;
 
-use crate::intent::Intent;
+use crate::intent::{self, Intent};
 use crate::names::{Application, ClusterName, NodeIndex, ParameterName, Purpose, Slot};
 use crate::ownership::{Generation, OWNER_TAG, Owner, PUBLIC_TAG};
 use crate::parallel::{both, each};
@@ -103,6 +103,20 @@ impl Observed {
             return None;
         }
         self.intent.as_ref().filter(|intent| intent.is_open(self.index()))
+    }
+
+    /// The open note, where this operation wrote it, in this run or in one before.
+    pub(crate) fn own_note(&self, generation: &Generation) -> Option<&Intent> {
+        self.open_intent().filter(|intent| intent.generations.first() == Some(generation))
+    }
+
+    /// Whether this operation has published the documents of a node before. They are written together,
+    /// and where a record stood already the environment is written after it.
+    pub(crate) fn has_published(&self, generation: &Generation, index: NodeIndex) -> bool {
+        self.environments.contains_key(&index)
+            && self
+                .own_note(generation)
+                .is_some_and(|note| note.schema == intent::SCHEMA && !note.unproven.contains(&index))
     }
 
     /// The operations that never reached a roster; see [`Intent::never_listed`].

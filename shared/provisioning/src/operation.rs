@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ownership::{Generation, Owner};
+use crate::time::TimeBudget;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,4 +30,6 @@ pub struct Operation {
     pub delivered_id: String,
     /// When the operation was received.
     pub now: Timestamp,
+    /// How much time it has in this run.
+    pub time: TimeBudget,
 }

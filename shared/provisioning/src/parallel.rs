@@ -11,10 +11,20 @@ use futures_util::stream::FuturesUnordered;
 
 /// How many calls are under way at once. Well below every documented rate of the services for
 /// calls of some tens of milliseconds, and enough for a cluster of common size to go in one wave.
-const AT_ONCE: usize = 24;
+pub(crate) const AT_ONCE: usize = 24;
 
 /// Runs `work` on every item, and gives the results in the order of the items.
 pub(crate) async fn each<I, T, E, F, Fut>(items: I, work: F) -> Result<Vec<T>, E>
+where
+    I: IntoIterator,
+    F: Fn(I::Item) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+{
+    at_most(AT_ONCE, items, work).await
+}
+
+/// The same with another bound.
+pub(crate) async fn at_most<I, T, E, F, Fut>(bound: usize, items: I, work: F) -> Result<Vec<T>, E>
 where
     I: IntoIterator,
     F: Fn(I::Item) -> Fut,
@@ -28,7 +38,7 @@ where
         let work = work(item);
         async move { (position, work.await) }
     };
-    running.extend(waiting.by_ref().take(AT_ONCE).map(start));
+    running.extend(waiting.by_ref().take(bound).map(start));
     while let Some((position, result)) = running.next().await {
         match result {
             Ok(value) => done.push((position, value)),

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use key_material::{Curve, P2pPublicKey};
@@ -235,6 +236,38 @@ pub trait StackState {
     fn stack_status(&self, stack_id: &str) -> impl Future<Output = Result<Option<String>, PortError>>;
 }
 
+/// Calls that an operation is about to make, as far as they tell how long it takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Workload {
+    /// Documents that are written.
+    pub published: usize,
+    /// Secrets that are made.
+    pub created: usize,
+    /// Secrets that are taken out of their recovery window.
+    pub restored: usize,
+    /// Secrets that go, by the deletion rules or at once.
+    pub removed: usize,
+}
+
+impl std::ops::Add for Workload {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            published: self.published + other.published,
+            created: self.created + other.created,
+            restored: self.restored + other.restored,
+            removed: self.removed + other.removed,
+        }
+    }
+}
+
+/// How fast calls can be made.
+pub trait Pace {
+    /// How long this takes at the least.
+    fn time_for(&self, work: &Workload) -> Duration;
+}
+
 /// Where it is written down what was done. Never a value.
 pub trait AuditLog {
     /// Writes one event down.
@@ -242,9 +275,9 @@ pub trait AuditLog {
 }
 
 /// Everything at once: what an operation runs on.
-pub trait World: SecretStore + Sealer + RecordSigner + Publisher + StackState + AuditLog {}
+pub trait World: SecretStore + Sealer + RecordSigner + Publisher + StackState + AuditLog + Pace {}
 
-impl<T: SecretStore + Sealer + RecordSigner + Publisher + StackState + AuditLog> World for T {}
+impl<T: SecretStore + Sealer + RecordSigner + Publisher + StackState + AuditLog + Pace> World for T {}
 
 impl fmt::Display for ResourceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

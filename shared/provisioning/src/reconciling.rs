@@ -7,6 +7,7 @@
 use crate::authority::{Permit, PinnedStacks, permit};
 use crate::drafting::Drafts;
 use crate::error::ProvisionError;
+use crate::estimating::refuse_what_takes_too_long;
 use crate::observing::{Observed, observe};
 use crate::operation::Operation;
 use crate::outcome::Outcome;
@@ -39,6 +40,7 @@ pub async fn reconcile(
     refuse_what_is_over(operation, &observed)?;
     let plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed);
+    refuse_what_takes_too_long(world, operation, spec, &observed, &plan, &leaving)?;
     let mut attempt = Attempt { operation, spec, observed: &observed, plan, permit: None, too_late: false };
     let drafts = match attempt.publish(world, pinned, &leaving).await {
         Ok(drafts) => drafts,

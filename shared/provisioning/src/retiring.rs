@@ -20,7 +20,7 @@ use crate::observing::{Candidates, Observed, Place, Standing, observe};
 use crate::operation::Operation;
 use crate::ownership::{Generation, first_version_token, generation_of};
 use crate::parallel::each;
-use crate::ports::{SecretFacts, World};
+use crate::ports::{SecretFacts, Workload, World};
 use crate::properties::{ClusterSpec, DeletionRules, LenientSpec, OnDelete};
 use crate::publishing::note;
 use crate::roster::NODES_A_PAGE;
@@ -29,6 +29,8 @@ use crate::roster::NODES_A_PAGE;
 const NAMES_A_REMOVAL: usize = 10;
 /// The most pages a roster can have: 1,000 nodes, 64 a page.
 const PAGES_MAX: usize = 1000_usize.div_ceil(NODES_A_PAGE);
+/// Nodes that are let go of together.
+const NODES_A_STEP: usize = 12;
 /// How much longer than its secrets a document stays, so that it never vanishes first.
 const DOCUMENT_GRACE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -175,12 +177,14 @@ pub async fn remove(
 pub(crate) struct Removal {
     /// Documents of things that nobody can have used.
     withdrawn: Vec<ParameterName>,
-    /// Documents that vanish with what they describe.
-    expiring: Vec<Expiring>,
+    /// Records that vanish with what they describe.
+    expiring: BTreeMap<NodeIndex, Expiring>,
     /// Secrets that go: their ARN, and the days of their recovery window; none where nobody can
     /// have used them.
     secrets: BTreeMap<Slot, (String, Option<u8>)>,
-    /// Documents that tell, while they are there, that the removal is not finished.
+    /// Environments, which tell while they are there that their node's removal is not finished.
+    environments: BTreeMap<NodeIndex, ParameterName>,
+    /// Pages that nobody comes to any more.
     last: Vec<ParameterName>,
     /// The roster, as long as the cluster can come back.
     roster: Vec<Expiring>,
@@ -251,6 +255,7 @@ impl Removal {
         self.withdrawn.is_empty()
             && self.expiring.is_empty()
             && self.secrets.is_empty()
+            && self.environments.is_empty()
             && self.last.is_empty()
             && self.roster.is_empty()
     }
@@ -296,15 +301,12 @@ impl Removal {
             return;
         }
         if stands {
-            self.last.push(environment);
+            self.environments.insert(index, environment);
         }
         match (rules.others, observed.records.get(&index)) {
             (OnDelete::Schedule { days }, Some(stored)) => {
-                self.expiring.push(Expiring {
-                    name: record,
-                    text: stored.text.clone(),
-                    at: window_end(operation, days),
-                });
+                let at = window_end(operation, days);
+                self.expiring.insert(index, Expiring { name: record, text: stored.text.clone(), at });
             }
             (OnDelete::Retain, Some(_)) => self.told.push(format!("kept {record}")),
             (_, None) => {}
@@ -334,27 +336,23 @@ impl Removal {
     }
 
     async fn carry_out(
-        self,
+        mut self,
         world: &impl World,
         permit: &Permit,
         operation: &Operation,
     ) -> Result<Vec<String>, ProvisionError> {
-        let mut told = self.told;
+        let mut told = std::mem::take(&mut self.told);
         withdraw(world, permit, operation, &self.withdrawn).await?;
-        expire(world, permit, self.expiring).await?;
-        expire(world, permit, self.roster).await?;
-        each(&self.secrets, async |(slot, (arn, days))| {
-            let action = if let Some(days) = days {
-                world.schedule_secret(permit, arn, *days).await?;
-                Action::Scheduled
-            } else {
-                world.remove_secret(permit, arn).await?;
-                Action::Removed
-            };
-            world.record(&AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot));
-            Ok::<_, ProvisionError>(())
-        })
-        .await?;
+        expire(world, permit, operation, &self.roster).await?;
+        let nodes: BTreeSet<NodeIndex> = self.secrets.keys().map(|slot| slot.index).collect();
+        let nodes: BTreeSet<_> =
+            nodes.iter().chain(self.expiring.keys()).chain(self.environments.keys()).copied().collect();
+        let nodes: Vec<_> = nodes.into_iter().collect();
+        // A few nodes to their end before the next: where the time is over, a retry begins with those
+        // that are left.
+        for nodes in nodes.chunks(NODES_A_STEP) {
+            self.let_go(world, permit, operation, nodes).await?;
+        }
         let scheduled: Vec<&Slot> =
             self.secrets.iter().filter(|(_, (_, days))| days.is_some()).map(|(slot, _)| slot).collect();
         if let Some(days) = self.secrets.values().find_map(|(_, days)| *days) {
@@ -372,6 +370,49 @@ impl Removal {
             world.record(&event.because(kept));
         }
         Ok(told)
+    }
+
+    /// Lets go of what is of these nodes: records first, environments last.
+    async fn let_go(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        nodes: &[NodeIndex],
+    ) -> Result<(), ProvisionError> {
+        expire(world, permit, operation, nodes.iter().filter_map(|index| self.expiring.get(index))).await?;
+        let secrets = self.secrets.iter().filter(|(slot, _)| nodes.contains(&slot.index));
+        each(secrets, async |(slot, (arn, days))| {
+            operation.time.check()?;
+            let action = if let Some(days) = days {
+                world.schedule_secret(permit, arn, *days).await?;
+                Action::Scheduled
+            } else {
+                world.remove_secret(permit, arn).await?;
+                Action::Removed
+            };
+            world.record(&AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot));
+            Ok::<_, ProvisionError>(())
+        })
+        .await?;
+        let environments: Vec<_> =
+            nodes.iter().filter_map(|index| self.environments.get(index)).cloned().collect();
+        withdraw(world, permit, operation, &environments).await
+    }
+
+    /// The calls that it takes.
+    pub(crate) fn workload(&self) -> Workload {
+        Workload {
+            published: self.expiring.len() + self.roster.len(),
+            removed: self.secrets.len(),
+            ..Workload::default()
+        }
+    }
+
+    /// The number of nodes of which something goes.
+    pub(crate) fn nodes(&self) -> usize {
+        let of_secrets = self.secrets.keys().map(|slot| slot.index);
+        of_secrets.chain(self.expiring.keys().copied()).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -400,8 +441,14 @@ pub(crate) async fn withdraw(
     .map(drop)
 }
 
-async fn expire(world: &impl World, permit: &Permit, documents: Vec<Expiring>) -> Result<(), ProvisionError> {
-    each(documents, async |document: Expiring| {
+async fn expire<'a>(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    documents: impl IntoIterator<Item = &'a Expiring>,
+) -> Result<(), ProvisionError> {
+    each(documents, async |document: &Expiring| {
+        operation.time.check()?;
         Ok(world.republish(permit, &document.name, &document.text, Some(document.at)).await?)
     })
     .await

@@ -3,22 +3,24 @@
 //! The note goes first, so that a death half way leaves nothing that nobody would find.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::{Action, AuditEvent};
 use crate::authority::Permit;
+use crate::drafting::may_vanish;
 use crate::error::ProvisionError;
 use crate::intent::Intent;
 use crate::making::{MadeValue, make_value};
-use crate::names::{Purpose, SecretName, Slot};
+use crate::names::{NodeIndex, Purpose, SecretName, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
 use crate::ownership::first_version_token;
-use crate::parallel::{both, each};
+use crate::parallel::{AT_ONCE, both, each};
 use crate::planning::{Item, Plan, incomplete};
 use crate::ports::{MakeError, NewSecret, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{publish, sign};
+use crate::signed::DocumentError;
 
 impl Plan {
     /// Makes and restores: the note first, so that a death half way leaves nothing unfindable.
@@ -30,27 +32,36 @@ impl Plan {
         spec: &ClusterSpec,
         observed: &Observed,
     ) -> Result<(), ProvisionError> {
-        let values = async {
-            let values = each(&self.made, async |slot| {
-                Ok::<_, MakeError>((slot, make_value(world, spec, slot).await?))
-            });
-            Ok(values.await?)
-        };
-        let ((), values) = both(write_intent(world, permit, operation, spec, observed), values).await?;
         // What was stored is known even if the next one fails: it may have to be taken back.
         let made_here = RefCell::new(BTreeMap::new());
-        let made = each(values, async |(slot, value)| {
-            let (item, here) = store(world, permit, operation, spec, slot, value).await?;
-            if here {
-                made_here.borrow_mut().insert(slot.clone(), item.clone());
+        let made = async {
+            let slots: Vec<&Slot> = self.made.iter().collect();
+            // However many there are, a few are in memory at once; the first while the note is written.
+            let mut waves = slots.chunks(AT_ONCE);
+            let note = write_intent(world, permit, operation, spec, observed, &self.revived);
+            let ((), mut values) =
+                both(note, make(world, operation, spec, waves.next().unwrap_or_default())).await?;
+            let mut made = Vec::with_capacity(slots.len());
+            loop {
+                let stored = each(values, async |(slot, value)| {
+                    operation.time.check()?;
+                    let (item, here) = store(world, permit, operation, spec, slot, value).await?;
+                    if here {
+                        made_here.borrow_mut().insert(slot.clone(), item.clone());
+                    }
+                    Ok::<_, ProvisionError>((slot.clone(), item))
+                });
+                made.extend(stored.await?);
+                let Some(wave) = waves.next() else { return Ok(made) };
+                values = make(world, operation, spec, wave).await?;
             }
-            Ok::<_, ProvisionError>((slot.clone(), item))
-        })
-        .await;
+        };
+        let made: Result<_, ProvisionError> = made.await;
         self.made_here = made_here.into_inner();
         let made = made?;
         self.restored_here = self.restored.clone();
         each(&self.restored, async |(slot, item)| {
+            operation.time.check()?;
             world.restore_secret(permit, &item.arn).await?;
             let event =
                 AuditEvent::new(Action::Restored, &operation.owner.id, &operation.generation, &item.arn);
@@ -66,12 +77,28 @@ impl Plan {
     }
 }
 
+/// Makes values, and stores none.
+async fn make<'a>(
+    world: &impl World,
+    operation: &Operation,
+    spec: &ClusterSpec,
+    slots: &[&'a Slot],
+) -> Result<Vec<(&'a Slot, MadeValue)>, ProvisionError> {
+    each(slots, async |slot: &&'a Slot| {
+        operation.time.check()?;
+        let made: Result<_, MakeError> = make_value(world, spec, slot).await;
+        Ok((*slot, made?))
+    })
+    .await
+}
+
 async fn write_intent(
     world: &impl World,
     permit: &Permit,
     operation: &Operation,
     spec: &ClusterSpec,
     observed: &Observed,
+    revived: &BTreeSet<NodeIndex>,
 ) -> Result<(), ProvisionError> {
     let owner = &operation.owner.id;
     let serial = observed.next_serial(&operation.generation);
@@ -88,8 +115,23 @@ async fn write_intent(
         }
     }
     intent.generations.extend(observed.never_listed(Some(&operation.generation)));
+    intent.unproven = match observed.own_note(&operation.generation) {
+        Some(own) if own.schema == intent.schema => own.unproven.clone(),
+        _ => {
+            let may_vanish = may_vanish(operation, observed, revived);
+            let stands =
+                |index: &&NodeIndex| observed.environments.contains_key(index) && may_vanish(**index);
+            spec.nodes.iter().filter(stands).copied().collect()
+        }
+    };
     let name = owner.cluster().intent_parameter(owner.digest());
-    let text = sign(world, permit, &name, &intent).await?;
+    let text = sign(world, permit, &name, &intent).await.map_err(|error| match error {
+        ProvisionError::Document { error: DocumentError::TooLong(_), .. } => incomplete(
+            &format!("the note of {} nodes that stand and are to stand", intent.nodes.len()),
+            "is longer than a parameter holds, and nothing was changed: go there in two steps, or use adjoining indexes",
+        ),
+        error => error,
+    })?;
     publish(world, permit, operation, &name, &text).await
 }
 

@@ -32,6 +32,10 @@ const ANSWERED: &[(&str, &[&str])] = &[
         "create-killed",
         &["(RetriesExhausted)", "the last run was killed, as it is when it runs out of memory"],
     ),
+    (
+        "create-left-the-rest",
+        &["(RetriesExhausted)", "each run went on", "raise the KMS Stack's FunctionTimeout"],
+    ),
     ("create-out-of-memory", &["(RetriesExhausted)", "the last run ran out of memory"]),
     ("create-too-old", &["node-keys was not run", "too old", "(EventAgeExceeded)", "no capacity"]),
     ("create-of-another-stack", &["ClientStackIds", "node-keys was run 3 times"]),

@@ -24,13 +24,15 @@ pub(crate) fn without(template: &str, resource: &str) -> Result<String> {
     Ok(template)
 }
 
-/// A number in one of the template's resources.
+/// A number in one of the template's resources; of those that a condition chooses from, the last, which
+/// the template's defaults lead to.
 pub(crate) fn number(resource: &str, name: &str) -> Result<u64> {
     let block = block(&text()?, resource)?;
     let mut lines = block.lines().filter_map(|line| line.trim_start().strip_prefix(&format!("{name}: ")));
     let number = lines.next().with_context(|| format!("{resource} has no {name}"))?;
     ensure!(lines.next().is_none(), "{resource} has more than one {name}");
-    Ok(number.parse()?)
+    let last = number.trim_end_matches(']').rsplit(' ').next().unwrap_or(number);
+    Ok(last.parse()?)
 }
 
 /// A resource as it stands in a template: its name, and what is indented under it.

@@ -49,6 +49,21 @@ async fn a_success_is_told_in_full() {
 }
 
 #[tokio::test]
+async fn what_is_unfinished_is_not_told_and_deserves_another_run() {
+    for kind in ["Create", "Update", "Delete"] {
+        let provider = Doing::new(async |_| Err(Failure::unfinished("the next run goes on")));
+        let bucket = Bucket::start(TAKEN).await;
+        let deadline = Deadline::after(Duration::from_secs(20));
+        let served =
+            serve(event(kind, &bucket.url()), deadline, &scheme(), &Responder::new(), &provider).await;
+        assert_eq!((bucket.connections(), provider.calls()), (0, 1), "{kind}");
+        assert!(served.deserves_another_invocation());
+        assert!(served.to_string().contains("to the next run"), "{served}");
+        assert!(matches!(served, Served::Unfinished { reason, .. } if reason == "the next run goes on"));
+    }
+}
+
+#[tokio::test]
 async fn a_failure_is_told_with_its_reason_and_nothing_more() {
     let provider = Doing::new(async |_| Err(Failure::new("the key is disabled")));
     let (answer, received) = told(|url| event("Delete", url), &provider).await;

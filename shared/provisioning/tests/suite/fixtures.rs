@@ -11,7 +11,7 @@ use provisioning::ownership::{Generation, Owner};
 use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::{RosterEntry, RosterIndex};
-use provisioning::{Operation, OperationKind, Outcome, ProvisionError};
+use provisioning::{Operation, OperationKind, Outcome, ProvisionError, TimeBudget};
 use serde_json::{Map, Value, json};
 
 use crate::world::{Secret, Stored, World, scramble};
@@ -66,6 +66,7 @@ pub(crate) fn operation(kind: OperationKind, request: &str) -> Operation {
         generation: Generation::new(request),
         delivered_id: OWNER.into(),
         now: NOW.parse().unwrap(),
+        time: TimeBudget::unlimited(),
     }
 }
 

@@ -11,6 +11,7 @@ mod fixtures;
 mod pinning;
 mod properties;
 mod removing;
+mod running_out;
 mod telling;
 mod updating;
 mod world;

@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
@@ -17,8 +18,8 @@ use provisioning::authority::Permit;
 use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::Tags;
 use provisioning::ports::{
-    AuditLog, NewSecret, PortError, Publisher, RecordSigner, ResourceState, Sealer, SecretFacts, SecretStore,
-    StackState, StoredSecret,
+    AuditLog, NewSecret, Pace, PortError, Publisher, RecordSigner, ResourceState, Sealer, SecretFacts,
+    SecretStore, StackState, StoredSecret, Workload,
 };
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
@@ -503,6 +504,14 @@ impl StackState for World {
 
     async fn stack_status(&self, stack_id: &str) -> Result<Option<String>, PortError> {
         self.call(Effect::Reads, "stack_status", stack_id, |_| Ok(self.stack.borrow().clone())).await
+    }
+}
+
+impl Pace for World {
+    /// A document a second, ten secrets a second.
+    fn time_for(&self, work: &Workload) -> Duration {
+        let secrets = work.created + work.restored + work.removed;
+        Duration::from_millis((work.published * 1000 + secrets * 100) as u64)
     }
 }
 

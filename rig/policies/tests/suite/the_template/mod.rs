@@ -7,6 +7,7 @@ mod functions;
 mod keys_of_others;
 mod node_keys;
 mod nodes;
+mod times;
 mod whole;
 
 use std::fs;
