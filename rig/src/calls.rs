@@ -14,11 +14,15 @@ pub const NODE_KEYS_OPERATIONS: &[&str] = &[
     "DescribeStackResource",
     "DescribeStacks",
     "Encrypt",
+    "GenerateDataKeyPairWithoutPlaintext",
     "GetParameters",
     "GetPublicKey",
     "PutParameter",
+    "PutSecretValue",
     "RestoreSecret",
     "Sign",
+    "UpdateSecret",
+    "UpdateSecretVersionStage",
 ];
 
 /// What of it changes nothing.

@@ -80,7 +80,7 @@ fn quota(service: Service, operation: &str, pair_spec: Option<&str>, region: &st
 fn secrets_manager(operation: &str) -> Option<Quota> {
     Some(match operation {
         "DeleteResourcePolicy" | "GetResourcePolicy" | "PutResourcePolicy" => ("resource policies", 50),
-        "PutSecretValue" | "UpdateSecretVersionStage" => ("values and stages", 50),
+        "PutSecretValue" | "UpdateSecret" | "UpdateSecretVersionStage" => ("values and stages", 50),
         "RestoreSecret" => ("RestoreSecret", 50),
         "TagResource" | "UntagResource" => ("tags", 50),
         "CreateSecret" => ("CreateSecret", 50),

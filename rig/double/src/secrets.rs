@@ -12,6 +12,7 @@ mod removing;
 mod secret;
 mod staging;
 mod tagging;
+mod updating;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +46,7 @@ pub(crate) fn carry_out(world: &mut World, caller: &Caller, operation: &str, inp
         "RestoreSecret" => removing::restore(world, caller, &read(input)?),
         "TagResource" => tagging::tag(world, caller, read(input)?),
         "UntagResource" => tagging::untag(world, caller, &read(input)?),
+        "UpdateSecret" => updating::update(world, caller, read(input)?),
         "UpdateSecretVersionStage" => staging::update(world, caller, &read(input)?),
         _ => Err(ApiError::not_in_the_double(format!("the operation secretsmanager:{operation}"))),
     };

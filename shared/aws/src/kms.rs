@@ -1,9 +1,12 @@
-//! KMS: the customer's key that seals, and our key that signs records.
+//! KMS: the customer's key that seals and makes pairs, and our key that signs records.
+//!
+//! A pair is only ever asked for without its private half in plain.
 
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use aws_sdk_kms::types::{DataKeyPairSpec, MessageType, SigningAlgorithmSpec};
+use key_material::Curve;
 use provisioning::authority::Permit;
-use provisioning::ports::{PortError, RecordSigner, Sealer};
+use provisioning::ports::{PairSealer, PortError, RecordSigner, SealedPair, Sealer};
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
 
@@ -23,6 +26,33 @@ impl Sealer for AwsWorld {
         }
         let sealed = call.send().await.map_err(|error| failure("Encrypt under", key.as_str(), &error))?;
         sealed.ciphertext_blob.map(Blob::into_inner).ok_or_else(|| empty("Encrypt under", key.as_str()))
+    }
+}
+
+impl PairSealer for AwsWorld {
+    async fn make_sealed_pair(
+        &self,
+        key: &KmsKeyArn,
+        context: &EncryptionContext,
+        curve: Curve,
+    ) -> Result<SealedPair, PortError> {
+        const CALL: &str = "GenerateDataKeyPairWithoutPlaintext under";
+        let spec = match curve {
+            Curve::P256 => DataKeyPairSpec::EccNistP256,
+            Curve::P384 => DataKeyPairSpec::EccNistP384,
+            Curve::Secp256k1 => DataKeyPairSpec::EccSecgP256K1,
+        };
+        let mut call =
+            self.kms().generate_data_key_pair_without_plaintext().key_id(key.as_str()).key_pair_spec(spec);
+        for (name, value) in context.pairs() {
+            call = call.encryption_context(name, value);
+        }
+        let made = call.send().await.map_err(|error| failure(CALL, key.as_str(), &error))?;
+        let (spki, sealed) = (made.public_key, made.private_key_ciphertext_blob);
+        match (spki.map(Blob::into_inner), sealed.map(Blob::into_inner)) {
+            (Some(spki), Some(sealed)) if !sealed.is_empty() => Ok(SealedPair { spki, sealed }),
+            _ => Err(empty(CALL, key.as_str())),
+        }
     }
 }
 

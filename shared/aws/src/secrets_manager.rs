@@ -1,21 +1,27 @@
-//! Secrets Manager: secrets are created, described, scheduled, restored and removed, never read.
+//! Secrets Manager: secrets are created, described, renewed, scheduled, restored and removed, never
+//! read.
 
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::Tag;
 use provisioning::authority::Permit;
 use provisioning::names::SecretName;
-use provisioning::ports::{NewSecret, PortError, SecretFacts, SecretStore, StoredSecret};
+use provisioning::ports::{
+    CURRENT, NewSecret, NewVersion, PortError, SecretFacts, SecretStore, StoredSecret,
+};
+use provisioning::properties::KmsKeyArn;
 
 use crate::failure::{code, failure};
 use crate::session::AwsWorld;
 
 /// The answer to a call on a secret that is not there.
 const NOT_FOUND: &str = "ResourceNotFoundException";
-/// The answer to a creation under a name in use.
+/// The answer to a creation under a name in use, and to a version under a token in use.
 const EXISTS: &str = "ResourceExistsException";
 /// The answer to a call on a secret that is scheduled for deletion, among other things.
 const INVALID_REQUEST: &str = "InvalidRequestException";
+/// The answer to a label that is not where it was said to be, among other things.
+const INVALID_PARAMETER: &str = "InvalidParameterException";
 /// Creations under a name whose secret was removed by force a moment ago: the removal goes on for a
 /// while after its answer, and callers are asked to back off and try again (Secrets Manager API
 /// Reference, `DeleteSecret`, `ForceDeleteWithoutRecovery`).
@@ -66,6 +72,87 @@ impl SecretStore for AwsWorld {
         self.describe(name.as_str()).await
     }
 
+    /// A token under which another value was put is answered with an error (Secrets Manager API
+    /// Reference, `PutSecretValue`, `ClientRequestToken`). Labels that are named take the place of
+    /// `AWSCURRENT` (the same page, `VersionStages`).
+    async fn put_version(&self, _: &Permit, version: NewVersion<'_>) -> Result<String, PortError> {
+        let call = self
+            .secrets()
+            .put_secret_value()
+            .secret_id(version.arn)
+            .client_request_token(version.token)
+            .version_stages(version.label)
+            // EXPOSE: to the store, over TLS.
+            .secret_string(version.value.expose());
+        match call.send().await {
+            Ok(put) => Ok(put.version_id.unwrap_or_default()),
+            Err(error) if code(&error) == Some(EXISTS) => {
+                Err(PortError::Exists { what: format!("version {} of {}", version.token, version.arn) })
+            }
+            Err(error) => Err(failure("PutSecretValue", version.arn, &error)),
+        }
+    }
+
+    async fn label_version(
+        &self,
+        _: &Permit,
+        arn: &str,
+        version_id: &str,
+        label: &str,
+    ) -> Result<(), PortError> {
+        let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(label);
+        let labelled = call.move_to_version_id(version_id).send().await;
+        labelled.map(drop).map_err(|error| failure("UpdateSecretVersionStage", arn, &error))
+    }
+
+    async fn unlabel_version(
+        &self,
+        _: &Permit,
+        arn: &str,
+        version_id: &str,
+        label: &str,
+    ) -> Result<(), PortError> {
+        let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(label);
+        match call.remove_from_version_id(version_id).send().await {
+            Ok(_) => Ok(()),
+            // Taken already is what was asked for.
+            Err(error)
+                if code(&error) == Some(INVALID_PARAMETER)
+                    && self
+                        .describe(arn)
+                        .await?
+                        .is_none_or(|facts| facts.staged(label) != Some(version_id)) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(failure("UpdateSecretVersionStage", arn, &error)),
+        }
+    }
+
+    /// Naming the version that has the label now makes this a compare-and-set (Secrets Manager API
+    /// Reference, `UpdateSecretVersionStage`, `RemoveFromVersionId`).
+    async fn make_current(&self, _: &Permit, arn: &str, from: &str, to: &str) -> Result<(), PortError> {
+        let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(CURRENT);
+        match call.remove_from_version_id(from).move_to_version_id(to).send().await {
+            Ok(_) => Ok(()),
+            // A duplicate of the same operation was faster.
+            Err(error)
+                if code(&error) == Some(INVALID_PARAMETER)
+                    && self.describe(arn).await?.is_some_and(|facts| facts.staged(CURRENT) == Some(to)) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(failure("UpdateSecretVersionStage", arn, &error)),
+        }
+    }
+
+    /// Values that are there are encrypted anew only where the caller may Encrypt under the new key
+    /// (Secrets Manager API Reference, `UpdateSecret`, `KmsKeyId`), which this function may not.
+    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
+        let call = self.secrets().update_secret().secret_id(arn).kms_key_id(key.as_str());
+        call.send().await.map(drop).map_err(|error| failure("UpdateSecret", arn, &error))
+    }
+
     async fn restore_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         match self.secrets().restore_secret().secret_id(arn).send().await {
             Ok(_) => Ok(()),
@@ -108,6 +195,12 @@ impl AwsWorld {
             key: described.kms_key_id,
             scheduled_for_deletion: described.deleted_date.is_some(),
             was_retrieved: described.last_accessed_date.is_some(),
+            versions: described
+                .version_ids_to_stages
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(id, labels)| (id, labels.into_iter().collect()))
+                .collect(),
         }))
     }
 

@@ -15,6 +15,14 @@ use crate::ownership::{Generation, OwnerId};
 pub enum Action {
     /// A secret was made and stored.
     Made,
+    /// A further version of a secret was made and stored.
+    Renewed,
+    /// A version of a secret is now the one that is handed out unasked.
+    MadeCurrent,
+    /// A version of a secret is not held any more: the store may remove it.
+    Released,
+    /// Further versions of a secret are encrypted with another key.
+    Rekeyed,
     /// A secret was taken out of its recovery window.
     Restored,
     /// A signed document was published.

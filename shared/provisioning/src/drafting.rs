@@ -15,12 +15,14 @@ use crate::operation::{Operation, OperationKind};
 use crate::outcome::{NodeOutcome, Outcome};
 use crate::overtaking::refuse_what_was_overtaken;
 use crate::parallel::{at_most, both, each};
-use crate::planning::{Item, Plan, incomplete, public_key};
+use crate::planning::{Plan, incomplete, public_key};
 use crate::ports::{MakeError, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{note, publish, refused, sign};
 use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
+use crate::renewing::Switch;
 use crate::roster::{self, RosterEntry, RosterIndex};
+use crate::versions::Item;
 
 /// Nodes whose documents are published at once. More would only wait for their turn: the store takes
 /// a few puts a second, and what waits at the end of the time has to be waited for.
@@ -31,6 +33,8 @@ pub(crate) struct Drafts {
     pub(crate) items: BTreeMap<Slot, Item>,
     pub(crate) records: Vec<Draft<NodeRecord>>,
     pub(crate) environments: Vec<Draft<String>>,
+    /// Versions that have to be handed out, between the records that name them and the roster.
+    pub(crate) switches: Vec<Switch>,
     pub(crate) pages: Vec<String>,
     pub(crate) index: Draft<RosterIndex>,
 }
@@ -81,7 +85,7 @@ impl Drafts {
             node_count: entries.len(),
             owner: operation.owner.id.to_string(),
             pages: pages.len(),
-            regenerate: None,
+            regenerate: spec.regenerate.clone(),
             schema: roster::SCHEMA,
             serial: 1,
             sha256: roster::digest(&pages),
@@ -92,10 +96,10 @@ impl Drafts {
             // shows no other page: what no index listed counts as never used.
             // Broken pages are written anew from the records, which carry their own proof.
             let is_whole = observed.broken.is_none();
-            differs = previous.sha256 != index.sha256 || is_new_life || plan.noted || !is_whole;
+            let is_other = previous.sha256 != index.sha256 || previous.regenerate != index.regenerate;
+            differs = is_other || is_new_life || plan.noted || !is_whole;
             index.serial =
                 if differs { observed.next_serial(&operation.generation) } else { previous.serial };
-            index.regenerate.clone_from(&previous.regenerate);
             if differs {
                 index.finished = previous.finished_after();
             } else {
@@ -104,7 +108,8 @@ impl Drafts {
             }
         }
         let index = Draft { name, document: index, differs };
-        let mut drafts = Self { items, records, environments, pages, index };
+        let switches = Switch::all(plan, observed);
+        let mut drafts = Self { items, records, environments, switches, pages, index };
         if observed.is_committed(&operation.generation) {
             drafts.settle();
         }
@@ -120,17 +125,20 @@ impl Drafts {
     /// of one that followed, and no delivery of the first one may turn it back.
     fn settle(&mut self) {
         self.index.differs = false;
+        self.switches.clear();
         self.records.iter_mut().for_each(|draft| draft.differs = false);
         self.environments.iter_mut().for_each(|draft| draft.differs = false);
     }
 
     pub(crate) fn differ(&self) -> bool {
         self.index.differs
+            || !self.switches.is_empty()
             || self.records.iter().any(|draft| draft.differs)
             || self.environments.iter().any(|draft| draft.differs)
     }
 
     /// Publishes what differs: records and environments, then the roster's pages, then its index.
+    /// What the records name is handed out before the index is there.
     pub(crate) async fn publish(
         &self,
         world: &impl World,
@@ -166,11 +174,15 @@ impl Drafts {
             }
         })
         .await?;
-        if !self.index.differs {
+        if !self.index.differs && self.switches.is_empty() {
             return Ok(());
         }
         operation.time.check()?;
         refuse_what_was_overtaken(world, operation, observed, noted).await?;
+        let switches = each(&self.switches, async |switch| switch.carry_out(world, permit, operation).await);
+        if !self.index.differs {
+            return switches.await.map(drop);
+        }
         let pages = each(self.page_names(operation).into_iter().zip(&self.pages), async |(name, text)| {
             if observed.index().is_some() || observed.unlisted_pages.contains(&name) {
                 return publish(world, permit, operation, &name, text).await;
@@ -178,7 +190,7 @@ impl Drafts {
             publish_first(world, permit, operation, &name, text).await
         });
         let index = sign(world, permit, &self.index.name, &self.index.document);
-        let (_, text) = both(pages, index).await?;
+        let ((_, text), _) = both(both(pages, index), switches).await?;
         self.commit(world, permit, operation, observed, &text).await
     }
 
@@ -392,8 +404,7 @@ fn draft_record(
         share_version_id,
         version: match (known, previous) {
             (Some(known), _) => known.version,
-            (None, Some(other)) => other.version + 1,
-            (None, None) => 1,
+            (None, other) => p2p.number.unwrap_or_else(|| other.map_or(1, |other| other.version + 1)),
         },
         version_id: p2p.version_id.clone(),
     };

@@ -3,7 +3,8 @@
 //! As long as a retry or a follower will come, nothing is touched: whoever comes finds the note and
 //! goes on from there. But where CloudFormation waits for the operation no more, or another one has
 //! followed and may have looked before all of this was there, nobody would know of it later. What
-//! has found a use stays: what a record of a listed node names, and what was retrieved.
+//! has found a use stays: what a record of a listed node names, and what was retrieved. Of a secret that
+//! was only renewed nothing is taken back: a version that no record names is never used.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +15,7 @@ use crate::observing::{Standing, read_one, read_pages, standing};
 use crate::overtaking::was_overtaken;
 use crate::ownership::generation_of;
 use crate::parallel::each;
-use crate::planning::{Item, incomplete};
+use crate::planning::incomplete;
 use crate::ports::{PortError, SecretFacts, World};
 use crate::properties::OnDelete;
 use crate::publishing::refused;
@@ -23,6 +24,7 @@ use crate::record::NodeRecord;
 use crate::retiring::withdraw;
 use crate::roster::NODES_A_PAGE;
 use crate::signed::DocumentError;
+use crate::versions::Item;
 
 /// The shortest recovery window, in days (Secrets Manager API Reference, `DeleteSecret`).
 const SHORTEST_WINDOW: u8 = 7;
@@ -77,7 +79,7 @@ impl Attempt<'_> {
         let listed_since = if now.is_another { now.listed.clone() } else { BTreeSet::new() };
         each(&self.plan.restored_here, async |(slot, item)| {
             let Some(days) = self.days(slot) else { return Ok(()) };
-            if !self.is_named(world, &listed_since, slot, item).await? {
+            if !self.is_any_named(world, &listed_since, slot, item).await? {
                 world.schedule_secret(permit, &item.arn, days).await?;
                 self.record(world, Action::Scheduled, slot, item);
             }
@@ -95,7 +97,9 @@ impl Attempt<'_> {
         }
         // What an earlier attempt or another operation made is found by the note alone.
         let made_before = |(slot, item): (&Slot, &Item)| {
-            item.generation == self.operation.generation && !self.plan.made_here.contains_key(slot)
+            item.generation == self.operation.generation
+                && !self.plan.made_here.contains_key(slot)
+                && !self.plan.renewed.contains_key(slot)
         };
         if !overtaken && self.observed.open_intent().is_none() && !self.plan.kept.iter().any(made_before) {
             names.push(cluster.intent_parameter(owner.digest()));
@@ -160,6 +164,28 @@ impl Attempt<'_> {
         Ok(match self.record_of(world, slot.index).await? {
             None => false,
             Some(Ok(record)) => record.names(&slot.purpose, &item.version_id),
+            Some(Err(_)) => true,
+        })
+    }
+
+    /// Whether the record of a listed node names this version or another one of its secret.
+    async fn is_any_named(
+        &self,
+        world: &impl World,
+        listed: &BTreeSet<NodeIndex>,
+        slot: &Slot,
+        item: &Item,
+    ) -> Result<bool, ProvisionError> {
+        if !listed.contains(&slot.index) {
+            return Ok(false);
+        }
+        let versions = self.facts_of(world, slot).await?.map(|facts| facts.versions).unwrap_or_default();
+        Ok(match self.record_of(world, slot.index).await? {
+            None => false,
+            Some(Ok(record)) => {
+                let mut ids = versions.keys().chain([&item.version_id]);
+                ids.any(|id| record.names(&slot.purpose, id))
+            }
             Some(Err(_)) => true,
         })
     }

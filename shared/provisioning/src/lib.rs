@@ -27,12 +27,15 @@ pub mod properties;
 mod publishing;
 mod reconciling;
 pub mod record;
+mod renewing;
 mod retiring;
 pub mod roster;
 pub mod sealing;
 pub mod signed;
 mod storing;
 mod time;
+pub mod version_label;
+mod versions;
 
 pub use error::ProvisionError;
 pub use operation::{Operation, OperationKind};

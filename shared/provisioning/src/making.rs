@@ -1,11 +1,14 @@
 //! Making one secret's value: random, proven, and ready for its store.
+//!
+//! A P2P key is made in this process, or by KMS: a pair from there cannot be proven here, since its
+//! private half is sealed when it comes; its public half is checked instead.
 
-use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey, SharePassword};
+use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey, P2pPublicKey, SharePassword};
 
 use crate::names::{ClusterName, Purpose, Slot};
-use crate::ports::{MadeP2pKey, MakeError, P2pKeyMaker, Sealer};
+use crate::ports::{MadeP2pKey, MakeError, P2pKeyMaker, PairSealer, Sealer};
 use crate::properties::{ClusterSpec, KmsKeyArn};
-use crate::sealing::{EncryptionContext, Protection, SealedSecret, StoredValue};
+use crate::sealing::{EncryptionContext, KeyOrigin, Protection, SealedSecret, StoredValue};
 
 /// A value ready for its store, with its public half where it has one.
 #[derive(Debug)]
@@ -41,6 +44,30 @@ impl<S: Sealer> P2pKeyMaker for InProcessMaker<'_, S> {
     }
 }
 
+/// Has KMS make P2P keys: the private half comes sealed, and nobody here could open it.
+#[derive(Debug)]
+pub(crate) struct KmsMaker<'a, S> {
+    /// What makes and seals.
+    pub(crate) pairs: &'a S,
+    /// The cluster the keys are for.
+    pub(crate) cluster: &'a ClusterName,
+    /// The customer's key.
+    pub(crate) key: &'a KmsKeyArn,
+}
+
+impl<S: PairSealer> P2pKeyMaker for KmsMaker<'_, S> {
+    async fn make_p2p_key(&self, curve: Curve, slot: &Slot) -> Result<MadeP2pKey, MakeError> {
+        let context = EncryptionContext::of(self.cluster, slot);
+        let pair = self.pairs.make_sealed_pair(self.key, &context, curve).await?;
+        let public = P2pPublicKey::from_spki_der(&pair.spki)?;
+        if public.curve() != curve {
+            return Err(MakeError::OtherCurve(curve));
+        }
+        let sealed = SealedSecret::new(&slot.purpose, &pair.sealed, self.key.as_str(), context);
+        Ok(MadeP2pKey { public, value: sealed.to_stored_value()? })
+    }
+}
+
 impl<S: Sealer> InProcessMaker<'_, S> {
     async fn seal(&self, slot: &Slot, plaintext: &[u8]) -> Result<StoredValue, MakeError> {
         let context = EncryptionContext::of(self.cluster, slot);
@@ -61,19 +88,24 @@ impl<S: Sealer> InProcessMaker<'_, S> {
 
 /// Makes the value of `slot`.
 pub(crate) async fn make_value(
-    sealer: &impl Sealer,
+    sealer: &(impl Sealer + PairSealer),
     spec: &ClusterSpec,
     slot: &Slot,
 ) -> Result<MadeValue, MakeError> {
-    let maker =
-        InProcessMaker { sealer, cluster: &spec.cluster, key: &spec.kms_key, protection: spec.protection };
+    let (cluster, key) = (&spec.cluster, &spec.kms_key);
+    let maker = InProcessMaker { sealer, cluster, key, protection: spec.protection };
     let api_key = |kind| {
         let key = ApiKey::make(kind)?;
         Ok(MadeValue { public: Some(key.hash().to_string()), value: StoredValue::bare_api_key(&key) })
     };
     match &slot.purpose {
         Purpose::P2pKey => {
-            let made = maker.make_p2p_key(spec.curve, slot).await?;
+            let made = match spec.key_origin {
+                KeyOrigin::Function => maker.make_p2p_key(spec.curve, slot).await?,
+                KeyOrigin::Kms => {
+                    KmsMaker { pairs: sealer, cluster, key }.make_p2p_key(spec.curve, slot).await?
+                }
+            };
             Ok(MadeValue { public: Some(made.public.to_spki_base64()), value: made.value })
         }
         Purpose::SharePassword => {

@@ -16,6 +16,7 @@ use crate::ports::{PortError, Publisher, RecordSigner, SecretFacts, SecretStore,
 use crate::record::NodeRecord;
 use crate::roster::{self, NODES_A_PAGE, RosterEntry, RosterIndex};
 use crate::signed::{self, DocumentError, PinnedKeys};
+use crate::version_label::VersionLabel;
 
 /// The most names that one read asks for (Systems Manager API Reference, `GetParameters`).
 const NAMES_A_READ: usize = 10;
@@ -248,8 +249,13 @@ async fn find_unlisted_pages(
     let is_ours = |entry: &RosterEntry| {
         let slot = Slot { index: entry.index, purpose: Purpose::P2pKey };
         let Some(Place::Ours(facts)) = observed.secrets.get(&slot) else { return false };
-        let public = facts.tags.get(PUBLIC_TAG).and_then(|spki| P2pPublicKey::from_spki_base64(spki).ok());
-        public.is_some_and(|public| public.fingerprint() == entry.fingerprint)
+        let labels = facts.versions.values().filter_map(VersionLabel::among);
+        let further = labels.map(|label| label.public_base64());
+        let mut publics = further.chain(facts.tags.get(PUBLIC_TAG).cloned());
+        publics.any(|spki| {
+            P2pPublicKey::from_spki_base64(&spki)
+                .is_ok_and(|public| public.fingerprint() == entry.fingerprint)
+        })
     };
     let texts = read_all(world, &names).await?;
     let ours = names.into_iter().zip(texts).filter(|(_, text)| {

@@ -29,6 +29,10 @@ pub const PURPOSE_TAG: &str = "keyboot:purpose";
 pub const PUBLIC_TAG: &str = "keyboot:public";
 /// The tag that says how the value is protected in its store.
 pub const PROTECTION_TAG: &str = "keyboot:protection";
+/// The tag that says what made the first version, where that was not this function.
+pub const ORIGIN_TAG: &str = "keyboot:origin";
+/// The tag with the digest of the `Regenerate` token of the first version, where there was one.
+pub const REGENERATE_TAG: &str = "keyboot:regenerate";
 
 /// The tags of a stored thing.
 pub type Tags = BTreeMap<String, String>;
@@ -178,7 +182,19 @@ pub fn generation_of(tags: &Tags) -> Option<Generation> {
 /// 9562, version 8), as `CreateSecret` recommends.
 #[must_use]
 pub fn first_version_token(generation: &Generation, name: &SecretName) -> String {
-    let digest = Sha256::new().chain_update(generation.as_str()).chain_update(name.as_str()).finalize();
+    uuid(Sha256::new().chain_update(generation.as_str()).chain_update(name.as_str()))
+}
+
+/// The same of a further version: every delivery of one request puts under one id, so that only one
+/// of them takes effect, whatever each has made.
+#[must_use]
+pub fn further_version_token(generation: &Generation, name: &SecretName) -> String {
+    let domain = Sha256::new().chain_update("keyboot.version.v1\n");
+    uuid(domain.chain_update(generation.as_str()).chain_update([0]).chain_update(name.as_str()))
+}
+
+fn uuid(hash: Sha256) -> String {
+    let digest = hash.finalize();
     let mut bytes: [u8; 16] = std::array::from_fn(|position| digest[position]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;

@@ -1,7 +1,7 @@
 //! What has to be done to come from what is owned to what is declared.
 //!
 //! Planning only compares: it refuses what is not ours and what cannot change, and says what to
-//! make, what to restore and what stays. No I/O here.
+//! make, what to restore, what to renew and what stays. No I/O here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,20 +11,14 @@ use crate::error::ProvisionError;
 use crate::names::{NodeIndex, Purpose, Slot};
 use crate::observing::{Candidates, Observed, Place, Standing};
 use crate::operation::Operation;
-use crate::ownership::{Generation, PROTECTION_TAG, PUBLIC_TAG, first_version_token, generation_of};
+use crate::ownership::generation_of;
 use crate::ports::SecretFacts;
 use crate::properties::{ClusterSpec, LenientSpec, PropertyFault};
 use crate::publishing::refused;
-use crate::record::{AcceptedKey, KeyState, NodeRecord};
-
-/// A stored secret that counts: its place, its version and its public half.
-#[derive(Clone, Debug)]
-pub(crate) struct Item {
-    pub(crate) arn: String,
-    pub(crate) version_id: String,
-    pub(crate) public: Option<String>,
-    pub(crate) generation: Generation,
-}
+use crate::renewing::Renewal;
+use crate::roster::RosterIndex;
+use crate::version_label::KeyDigest;
+use crate::versions::Item;
 
 /// What has to be done to come from what is owned to what is declared.
 #[derive(Debug, Default)]
@@ -41,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) restored_here: BTreeMap<Slot, Item>,
     /// The nodes of these.
     pub(crate) revived: BTreeSet<NodeIndex>,
+    /// Secrets of which another version is to count.
+    pub(crate) renewed: BTreeMap<Slot, Renewal>,
     /// Whether a note is open that this operation has to bring to its roster.
     pub(crate) noted: bool,
     /// What the reader of the stack's events should know.
@@ -102,8 +98,9 @@ impl Plan {
         observed: &Observed,
     ) -> Result<Self, ProvisionError> {
         let mut plan = Self { noted: observed.open_intent().is_some(), ..Self::default() };
-        let mut under_other_keys = BTreeSet::new();
         let never_listed = observed.never_listed(None);
+        let applied = observed.index().map(RosterIndex::token);
+        let mut remarks = Remarks::default();
         for slot in spec.slots() {
             let Some(Place::Ours(facts)) = observed.secrets.get(&slot) else {
                 plan.made.insert(slot);
@@ -111,12 +108,19 @@ impl Plan {
             };
             // A record that is older than its node's secret does not know of it.
             let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
-            let record = observed.record(slot.index).filter(|_| !is_unlisted);
-            let item = Item::found(operation, &slot, facts, record)?;
-            refuse_a_change_of_kind(spec, &slot, facts, &item)?;
-            if facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str()) {
-                under_other_keys.extend(facts.key.clone());
+            let stored = observed.record(slot.index);
+            let mut item = Item::found(operation, &slot, facts, stored.filter(|_| !is_unlisted))?;
+            let number = stored.map_or(1, |record| record.version + 1);
+            if slot.purpose == Purpose::P2pKey {
+                item.number = item.number.or(Some(number));
             }
+            let renewal = Renewal::of(operation, spec, &slot, facts, &item, applied)?;
+            let counts = renewal.as_ref().map_or(Some(&item), Renewal::held);
+            if let Some(counts) = counts {
+                refuse_a_change_of_kind(spec, &slot, facts, counts)?;
+                remarks.on(spec, &slot, facts, counts);
+            }
+            plan.renewed.extend(renewal.map(|renewal| (slot.clone(), renewal)));
             if facts.scheduled_for_deletion {
                 plan.revived.insert(slot.index);
                 plan.restored.insert(slot, item);
@@ -124,14 +128,12 @@ impl Plan {
                 plan.kept.insert(slot, item);
             }
         }
-        plan.told.extend(under_other_keys.into_iter().map(|key| {
-            format!("secrets made before still need {key}: keep it enabled until they are regenerated")
-        }));
+        plan.told = remarks.told(spec);
         Ok(plan)
     }
 
-    /// Whether there is something to make or to restore, another roster to write, or the remains of
-    /// another operation to take over.
+    /// Whether there is something to make, to restore or to renew, another roster to write, or the
+    /// remains of another operation to take over.
     pub(crate) fn needs_a_note(
         &self,
         operation: &Operation,
@@ -143,11 +145,13 @@ impl Plan {
             .is_some_and(|intent| intent.generations.first() != Some(&operation.generation));
         let lists_others = observed.entries.iter().map(|entry| &entry.index).ne(&spec.nodes)
             && !observed.is_committed(&operation.generation);
-        !self.made.is_empty() || !self.restored.is_empty() || lists_others || of_another
+        let makes = !self.made.is_empty() || !self.restored.is_empty() || !self.renewed.is_empty();
+        makes || lists_others || of_another
     }
 }
 
-/// What cannot change without a new key is refused here, by property.
+/// What cannot change without a new key is refused here, by property. The share-encryption password
+/// stays as it was made, whatever is declared.
 fn refuse_a_change_of_kind(
     spec: &ClusterSpec,
     slot: &Slot,
@@ -157,25 +161,75 @@ fn refuse_a_change_of_kind(
     let changed = |property: &str, allowed: &str| {
         ProvisionError::Property(PropertyFault {
             property: property.to_owned(),
-            fault: "changed for keys that exist already, which this version does not do",
-            allowed: format!("{allowed}, as they were made"),
+            fault: "changed for keys that exist already, which takes new keys",
+            allowed: format!("{allowed}, as they were made, or come with a new Regenerate token"),
         })
     };
-    if slot.purpose == Purpose::P2pKey {
-        let curve = public_key(slot, item, &facts.arn)?.curve();
-        if curve != spec.curve {
-            return Err(changed("P2pCurve", curve.name()));
-        }
+    if !slot.purpose.is_read_by_the_node() {
+        return Ok(());
     }
-    let protection = facts.tags.get(PROTECTION_TAG).map(String::as_str);
-    if slot.purpose.is_read_by_the_node() && protection != Some(spec.protection.as_str()) {
-        return Err(match protection {
-            Some("Envelope") => changed("Protection", "Envelope"),
-            Some("Service") => changed("Protection", "Service"),
-            _ => incomplete(&facts.arn, "has no tag that says how it is protected: restore its tags"),
-        });
+    let form = item.form.ok_or_else(|| {
+        incomplete(&facts.arn, "has no tag that says how it is protected: restore its tags")
+    })?;
+    if slot.purpose != Purpose::P2pKey {
+        return Ok(());
+    }
+    let curve = public_key(slot, item, &facts.arn)?.curve();
+    if curve != spec.curve {
+        return Err(changed("P2pCurve", curve.name()));
+    }
+    if form.protection != spec.protection {
+        return Err(changed("Protection", form.protection.as_str()));
+    }
+    if form.origin != spec.key_origin {
+        return Err(changed("KeyOrigin", form.origin.as_str()));
     }
     Ok(())
+}
+
+/// What the reader of the stack's events should know of secrets that stay as they are.
+#[derive(Default)]
+struct Remarks {
+    /// The earlier keys that something was made under, and whether that is ever made anew.
+    keys: BTreeSet<(bool, String)>,
+    /// The protection of passwords that have another one than is declared.
+    passwords: BTreeSet<&'static str>,
+}
+
+impl Remarks {
+    fn on(&mut self, spec: &ClusterSpec, slot: &Slot, facts: &SecretFacts, item: &Item) {
+        let is_password = slot.purpose == Purpose::SharePassword;
+        let declared = KeyDigest::of(spec.kms_key.as_str());
+        let present = facts.key.as_deref().map(|key| (KeyDigest::of(key), key));
+        let made_under = item.key.or(present.map(|(digest, _)| digest));
+        if made_under.is_some_and(|key| key != declared) {
+            let known = present.filter(|(digest, _)| Some(*digest) == made_under).map(|(_, key)| key);
+            self.keys.insert((!is_password, known.unwrap_or("the key that they were made under").to_owned()));
+        }
+        if let (true, Some(form)) = (is_password, item.form)
+            && form.protection != spec.protection
+        {
+            self.passwords.insert(form.protection.as_str());
+        }
+    }
+
+    fn told(self, spec: &ClusterSpec) -> Vec<String> {
+        let keys = self.keys.into_iter().map(|(is_renewed, key)| {
+            if is_renewed {
+                format!("secrets made before still need {key}: keep it enabled until they are regenerated")
+            } else {
+                format!("share-encryption passwords made before will always need {key}: keep it enabled")
+            }
+        });
+        let passwords = self.passwords.into_iter().map(|made| {
+            let declared = spec.protection.as_str();
+            format!(
+                "share-encryption passwords are written once: those made with Protection {made} stay so, \
+                 whatever is declared now ({declared})"
+            )
+        });
+        keys.chain(passwords).collect()
+    }
 }
 
 pub(crate) fn incomplete(subject: &str, fault: &'static str) -> ProvisionError {
@@ -188,41 +242,4 @@ pub(crate) fn public_key(slot: &Slot, item: &Item, subject: &str) -> Result<P2pP
         .as_deref()
         .and_then(|spki| P2pPublicKey::from_spki_base64(spki).ok())
         .ok_or_else(|| incomplete(subject, "has no tag with its public key: restore its tags"))
-}
-
-impl Item {
-    /// A secret that is there: which version counts is told by the node's record; before there is
-    /// one, it is the first version, whose id follows from the tags.
-    pub(crate) fn found(
-        operation: &Operation,
-        slot: &Slot,
-        facts: &SecretFacts,
-        record: Option<&NodeRecord>,
-    ) -> Result<Self, ProvisionError> {
-        let generation = generation_of(&facts.tags).ok_or_else(|| {
-            incomplete(&facts.arn, "has no tag that names its generation: restore its tags")
-        })?;
-        let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
-        let first = Self {
-            arn: facts.arn.clone(),
-            version_id: first_version_token(&generation, &name),
-            public: facts.tags.get(PUBLIC_TAG).cloned(),
-            generation,
-        };
-        let Some(record) = record else { return Ok(first) };
-        let current = |keys: &[AcceptedKey]| {
-            let key = keys.iter().find(|key| key.state == KeyState::Current)?;
-            Some((key.version_id.clone()?, Some(key.hash.to_string())))
-        };
-        let named = match &slot.purpose {
-            Purpose::P2pKey => Some((record.version_id.clone(), Some(record.public_key.to_spki_base64()))),
-            Purpose::SharePassword => record.share_version_id.clone().map(|id| (id, None)),
-            Purpose::ManagementKey => current(&record.management_keys),
-            Purpose::ApiKey(application) => record.api_keys.get(application).and_then(|keys| current(keys)),
-        };
-        Ok(match named {
-            Some((version_id, public)) => Self { version_id, public, ..first },
-            None => first,
-        })
-    }
 }

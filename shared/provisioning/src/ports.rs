@@ -4,6 +4,7 @@
 //! asked CloudFormation whether the operation is still in progress: a write without that question
 //! does not compile. No trait here can read a secret's value.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -86,6 +87,27 @@ pub struct StoredSecret {
     pub version_id: String,
 }
 
+/// A further version of a secret that is there.
+#[derive(Debug)]
+pub struct NewVersion<'a> {
+    /// The secret's name.
+    pub name: &'a SecretName,
+    /// Its full ARN.
+    pub arn: &'a str,
+    /// The token that makes a repeated call harmless; it becomes the version id where the store
+    /// takes tokens.
+    pub token: &'a str,
+    /// The value.
+    pub value: &'a StoredValue,
+    /// The one label it gets, in the same call.
+    pub label: &'a str,
+}
+
+/// The label of the version that is handed out to who names none.
+pub const CURRENT: &str = "AWSCURRENT";
+/// The label of the version that was [`CURRENT`] before.
+pub const PREVIOUS: &str = "AWSPREVIOUS";
+
 /// What can be told of a secret without reading it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SecretFacts {
@@ -99,6 +121,17 @@ pub struct SecretFacts {
     pub scheduled_for_deletion: bool,
     /// Whether its value was ever retrieved.
     pub was_retrieved: bool,
+    /// The versions that have a label, by id, with their labels.
+    pub versions: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl SecretFacts {
+    /// The id of the version with a label.
+    #[must_use]
+    pub fn staged(&self, label: &str) -> Option<&str> {
+        let staged = self.versions.iter().find(|(_, labels)| labels.contains(label));
+        staged.map(|(id, _)| id.as_str())
+    }
 }
 
 /// A store of secrets that nobody here can read.
@@ -114,6 +147,45 @@ pub trait SecretStore {
         &self,
         name: &SecretName,
     ) -> impl Future<Output = Result<Option<SecretFacts>, PortError>>;
+    /// Stores a further version, which nobody is handed unasked. A token that another value was put
+    /// under counts as taken: [`PortError::Exists`]. Gives the version's id.
+    fn put_version(
+        &self,
+        permit: &Permit,
+        version: NewVersion<'_>,
+    ) -> impl Future<Output = Result<String, PortError>>;
+    /// Puts a label on a version; one that is there already is fine.
+    fn label_version(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        version_id: &str,
+        label: &str,
+    ) -> impl Future<Output = Result<(), PortError>>;
+    /// Takes a label from a version; one that is not there is fine.
+    fn unlabel_version(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        version_id: &str,
+        label: &str,
+    ) -> impl Future<Output = Result<(), PortError>>;
+    /// Makes version `to` [`CURRENT`] if `from` is; if `to` is already, that is fine. If a third one
+    /// is, it is refused.
+    fn make_current(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        from: &str,
+        to: &str,
+    ) -> impl Future<Output = Result<(), PortError>>;
+    /// Has versions from now on encrypted with `key`.
+    fn encrypt_with(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        key: &KmsKeyArn,
+    ) -> impl Future<Output = Result<(), PortError>>;
     /// Takes a secret out of its recovery window, with its value.
     fn restore_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Puts a secret into its recovery window of `days` days; one that is gone or there already is fine.
@@ -136,6 +208,26 @@ pub trait Sealer {
         context: &EncryptionContext,
         plaintext: &[u8],
     ) -> impl Future<Output = Result<Vec<u8>, PortError>>;
+}
+
+/// A key pair whose private half nobody has seen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SealedPair {
+    /// The public half, SPKI in DER.
+    pub spki: Vec<u8>,
+    /// The private half, PKCS#8 in DER, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// A key that makes pairs, and keeps their private halves to itself.
+pub trait PairSealer {
+    /// Makes a pair on `curve`, and seals its private half under `key` and `context`.
+    fn make_sealed_pair(
+        &self,
+        key: &KmsKeyArn,
+        context: &EncryptionContext,
+        curve: Curve,
+    ) -> impl Future<Output = Result<SealedPair, PortError>>;
 }
 
 /// A fresh P2P key pair: the public half, and the private half ready for its store.
@@ -163,6 +255,9 @@ pub enum MakeError {
     /// The key that seals it did not do so.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The pair that was made elsewhere is not the one that was asked for.
+    #[error("KMS made a key pair that is not on {0}")]
+    OtherCurve(Curve),
     /// The stored form could not be written.
     #[error("the stored form could not be written")]
     Form(#[from] serde_json::Error),
@@ -275,9 +370,15 @@ pub trait AuditLog {
 }
 
 /// Everything at once: what an operation runs on.
-pub trait World: SecretStore + Sealer + RecordSigner + Publisher + StackState + AuditLog + Pace {}
+pub trait World:
+    SecretStore + Sealer + PairSealer + RecordSigner + Publisher + StackState + AuditLog + Pace
+{
+}
 
-impl<T: SecretStore + Sealer + RecordSigner + Publisher + StackState + AuditLog + Pace> World for T {}
+impl<T: SecretStore + Sealer + PairSealer + RecordSigner + Publisher + StackState + AuditLog + Pace> World
+    for T
+{
+}
 
 impl fmt::Display for ResourceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,7 +16,8 @@ use serde_json::{Map, Value};
 use crate::names::{
     Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Slot,
 };
-use crate::sealing::Protection;
+use crate::sealing::{KeyOrigin, Protection};
+use crate::version_label::{RegenerateToken, TokenDigest};
 
 /// One property, as its reference describes it.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +67,7 @@ pub const PROPERTIES: &[PropertyRule] = &[
     rule("ManagementKey", "true", BOOLEAN),
     rule("ShareEncryptionPassword", "true", BOOLEAN),
     rule("Store", "SecretsManager", "SecretsManager"),
-    rule("KeyOrigin", "Function", "Function"),
+    rule("KeyOrigin", "Function", "Function or Kms, and Kms only where Protection is Envelope"),
     rule("Protection", "Envelope", "Envelope or Service"),
     rule("ReaderPrincipals", "", PRINCIPALS_MAP),
     rule("ClientPrincipals", "", PRINCIPALS_MAP),
@@ -170,6 +171,10 @@ pub struct ClusterSpec {
     pub share_password: bool,
     /// How node secrets are protected.
     pub protection: Protection,
+    /// What makes P2P key pairs.
+    pub key_origin: KeyOrigin,
+    /// The token that keys are made under: another one makes new keys.
+    pub regenerate: Option<RegenerateToken>,
     /// The DNS suffix of the nodes.
     pub node_domain: Option<String>,
     /// The records of nodes made elsewhere.
@@ -192,6 +197,10 @@ impl ClusterSpec {
             .map_err(|_| fault("Cluster", "is not a valid name"))?;
         reader.check_principals()?;
         reader.check_what_is_not_there_yet()?;
+        let protection = match reader.choice("Protection", &["Envelope", "Service"])? {
+            "Service" => Protection::Service,
+            _ => Protection::Envelope,
+        };
         Ok(Self {
             cluster,
             nodes: reader.nodes()?,
@@ -200,14 +209,19 @@ impl ClusterSpec {
             applications: reader.applications()?,
             management_key: reader.boolean("ManagementKey")?,
             share_password: reader.boolean("ShareEncryptionPassword")?,
-            protection: match reader.choice("Protection", &["Envelope", "Service"])? {
-                "Service" => Protection::Service,
-                _ => Protection::Envelope,
-            },
+            protection,
+            key_origin: reader.key_origin(protection)?,
+            regenerate: reader.regenerate()?,
             node_domain: reader.node_domain()?,
             peer_record_arns: reader.peer_record_arns()?,
             deletion: reader.deletion_rules()?,
         })
+    }
+
+    /// What keys that these properties ask for have to be labelled with.
+    #[must_use]
+    pub fn token(&self) -> TokenDigest {
+        TokenDigest::of(self.regenerate.as_ref())
     }
 
     /// Every purpose that a node of this cluster has a secret for.
@@ -384,6 +398,22 @@ impl<'a> Reader<'a> {
         if well_formed { Ok(KmsKeyArn(text.to_owned())) } else { Err(fault(NAME, "is not a key ARN")) }
     }
 
+    /// KMS gives what it makes sealed, and sealed only.
+    fn key_origin(&self, protection: Protection) -> Result<KeyOrigin, PropertyFault> {
+        const NAME: &str = "KeyOrigin";
+        match (self.choice(NAME, &["Function", "Kms"])?, protection) {
+            ("Kms", Protection::Service) => Err(fault(NAME, "is Kms, but Protection is Service")),
+            ("Kms", Protection::Envelope) => Ok(KeyOrigin::Kms),
+            _ => Ok(KeyOrigin::Function),
+        }
+    }
+
+    fn regenerate(&self) -> Result<Option<RegenerateToken>, PropertyFault> {
+        const NAME: &str = "Regenerate";
+        let token = self.text(NAME)?.map(str::parse).transpose();
+        token.map_err(|_| fault(NAME, "is not a token"))
+    }
+
     fn node_domain(&self) -> Result<Option<String>, PropertyFault> {
         const NAME: &str = "NodeDomain";
         let Some(text) = self.text(NAME)? else { return Ok(None) };
@@ -470,10 +500,6 @@ impl<'a> Reader<'a> {
             Some(Value::String(text)) if text == "ParameterStore" => fault("Store", NOT_YET),
             _ => error,
         })?;
-        self.choice("KeyOrigin", &["Function"]).map_err(|error| match self.properties.get("KeyOrigin") {
-            Some(Value::String(text)) if text == "Kms" => fault("KeyOrigin", NOT_YET),
-            _ => error,
-        })?;
         for name in ["ReaderPrincipals", "ClientPrincipals"] {
             if matches!(self.properties.get(name), Some(Value::Object(map)) if !map.is_empty()) {
                 return Err(not_offered(name));
@@ -485,15 +511,6 @@ impl<'a> Reader<'a> {
         }
         if self.boolean("AllowAccountReaders")? {
             return Err(not_offered("AllowAccountReaders"));
-        }
-        if let Some(token) = self.text("Regenerate")? {
-            let is_token =
-                token.len() <= 64 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-            return Err(if is_token {
-                not_offered("Regenerate")
-            } else {
-                fault("Regenerate", "is not a token")
-            });
         }
         if let Some(id) = self.text("AdoptFrom")? {
             let is_id = id.parse::<crate::ownership::OwnerId>().is_ok();

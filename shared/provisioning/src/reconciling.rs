@@ -1,6 +1,6 @@
 //! Create and Update: from what is declared and what is owned to what is published.
 //!
-//! One way, no step back: look, plan, note, make, store, sign, publish, commit; only then does
+//! One way, no step back: look, plan, note, make, store, sign, publish, hand out, commit; only then does
 //! anything go, and the note last. A repeated request finds its own work done and answers the
 //! same; a request that changes nothing writes nothing; one that another has followed stops.
 
@@ -39,7 +39,7 @@ pub async fn reconcile(
     refuse_what_is_not_ours(operation, spec, &observed)?;
     refuse_what_is_over(operation, &observed)?;
     let plan = Plan::of(operation, spec, &observed)?;
-    let leaving = retiring::leaving(operation, spec, &observed);
+    let leaving = retiring::leaving(operation, spec, &observed, &plan);
     refuse_what_takes_too_long(world, operation, spec, &observed, &plan, &leaving)?;
     let mut attempt = Attempt { operation, spec, observed: &observed, plan, permit: None, too_late: false };
     let drafts = match attempt.publish(world, pinned, &leaving).await {

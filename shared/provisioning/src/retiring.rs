@@ -20,9 +20,11 @@ use crate::observing::{Candidates, Observed, Place, Standing, observe};
 use crate::operation::Operation;
 use crate::ownership::{Generation, first_version_token, generation_of};
 use crate::parallel::each;
+use crate::planning::Plan;
 use crate::ports::{SecretFacts, Workload, World};
 use crate::properties::{ClusterSpec, DeletionRules, LenientSpec, OnDelete};
 use crate::publishing::note;
+use crate::renewing::StaleLabel;
 use crate::roster::NODES_A_PAGE;
 
 /// The most names that one removal takes (Systems Manager API Reference, `DeleteParameters`).
@@ -73,7 +75,9 @@ impl<'a> NeverListed<'a> {
         self.observed.records.get(&slot.index).is_none_or(|stored| {
             stored.checked.as_ref().is_ok_and(|record| {
                 let name = record.cluster.secret_name(slot.index, &slot.purpose);
-                !record.names(&slot.purpose, &first_version_token(&generation, &name))
+                let first = first_version_token(&generation, &name);
+                let mut ids = facts.versions.keys().chain([&first]);
+                !ids.any(|id| record.names(&slot.purpose, id))
             })
         })
     }
@@ -93,7 +97,12 @@ impl<'a> NeverListed<'a> {
 }
 
 /// What a Create or an Update no longer declares, worked out before it writes.
-pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Observed) -> Removal {
+pub(crate) fn leaving(
+    operation: &Operation,
+    spec: &ClusterSpec,
+    observed: &Observed,
+    plan: &Plan,
+) -> Removal {
     let never_listed = NeverListed::of(observed, Some(&operation.generation));
     let declared = spec.slots();
     let mut removal = Removal::default();
@@ -107,6 +116,9 @@ pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Obse
         removal.documents_of(index, operation, observed, spec.deletion);
     }
     removal.told.clear();
+    for (slot, facts) in observed.ours().filter(|(slot, _)| declared.contains(slot)) {
+        removal.labels.extend(StaleLabel::all(slot, facts, &plan.counting(operation, slot)));
+    }
     removal
 }
 
@@ -182,6 +194,8 @@ pub(crate) struct Removal {
     /// Secrets that go: their ARN, and the days of their recovery window; none where nobody can
     /// have used them.
     secrets: BTreeMap<Slot, (String, Option<u8>)>,
+    /// Labels of versions that need not be held any more.
+    labels: Vec<StaleLabel>,
     /// Environments, which tell while they are there that their node's removal is not finished.
     environments: BTreeMap<NodeIndex, ParameterName>,
     /// Pages that nobody comes to any more.
@@ -255,6 +269,7 @@ impl Removal {
         self.withdrawn.is_empty()
             && self.expiring.is_empty()
             && self.secrets.is_empty()
+            && self.labels.is_empty()
             && self.environments.is_empty()
             && self.last.is_empty()
             && self.roster.is_empty()
@@ -363,6 +378,7 @@ impl Removal {
                 scheduled.len()
             ));
         }
+        each(&self.labels, async |stale| stale.release(world, permit, operation).await).await?;
         withdraw(world, permit, operation, &self.last).await?;
         withdraw(world, permit, operation, self.intent.as_slice()).await?;
         for kept in &told {

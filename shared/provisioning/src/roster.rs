@@ -11,6 +11,7 @@ use crate::names::{ClusterName, NodeIndex};
 use crate::ownership::Generation;
 use crate::record::NodeRecord;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
+use crate::version_label::{RegenerateToken, TokenDigest};
 
 /// The schema number of the index.
 pub const SCHEMA: u32 = 1;
@@ -65,7 +66,7 @@ pub struct RosterIndex {
     pub pages: usize,
     /// The regeneration token applied last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regenerate: Option<String>,
+    pub regenerate: Option<RegenerateToken>,
     /// The schema number of this document.
     pub schema: u32,
     /// Grows with every index; part of the pages' names.
@@ -97,6 +98,11 @@ impl RosterIndex {
             return Err(DocumentError::Inconsistent("its schema is not 1"));
         }
         Ok(index)
+    }
+
+    /// The digest of the regeneration token applied last.
+    pub(crate) fn token(&self) -> TokenDigest {
+        TokenDigest::of(self.regenerate.as_ref())
     }
 
     /// The operations that the index after this one remembers.

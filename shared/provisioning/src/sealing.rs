@@ -38,6 +38,26 @@ impl Protection {
     }
 }
 
+/// What makes a P2P key pair.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyOrigin {
+    /// This function, in its own memory.
+    Function,
+    /// KMS, which gives the private half sealed: nothing but the node ever sees it.
+    Kms,
+}
+
+impl KeyOrigin {
+    /// The name as in the resource's properties.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Function => "Function",
+            Self::Kms => "Kms",
+        }
+    }
+}
+
 /// The context that a sealed value is bound to: without exactly these pairs KMS does not open it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -1,4 +1,5 @@
-//! Carrying a plan out: values made, proven and stored, secrets taken back from their window.
+//! Carrying a plan out: values made, proven and stored, secrets taken back from their window and
+//! renewed.
 //!
 //! The note goes first, so that a death half way leaves nothing that nobody would find.
 
@@ -14,13 +15,15 @@ use crate::making::{MadeValue, make_value};
 use crate::names::{NodeIndex, Purpose, SecretName, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
-use crate::ownership::first_version_token;
+use crate::ownership::{ORIGIN_TAG, REGENERATE_TAG, first_version_token};
 use crate::parallel::{AT_ONCE, both, each};
-use crate::planning::{Item, Plan, incomplete};
+use crate::planning::{Plan, incomplete};
 use crate::ports::{MakeError, NewSecret, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{publish, sign};
+use crate::sealing::KeyOrigin;
 use crate::signed::DocumentError;
+use crate::versions::Item;
 
 impl Plan {
     /// Makes and restores: the note first, so that a death half way leaves nothing unfindable.
@@ -71,6 +74,7 @@ impl Plan {
         .await?;
         self.kept.extend(made);
         self.kept.append(&mut self.restored);
+        self.renew(world, permit, operation, spec).await?;
         self.made.clear();
         self.noted = true;
         Ok(())
@@ -135,8 +139,8 @@ async fn write_intent(
     publish(world, permit, operation, &name, &text).await
 }
 
-/// Stores a value under a new name, and tells whether it was this call that did. Whoever finds the name taken asks whose it is: a duplicate of
-/// this very operation that was faster has done the work.
+/// Stores a value under a new name, and tells whether it was this call that did. Whoever finds the
+/// name taken asks whose it is: a duplicate of this very operation that was faster has done the work.
 async fn store(
     world: &impl World,
     permit: &Permit,
@@ -148,7 +152,14 @@ async fn store(
     let name = spec.cluster.secret_name(slot.index, &slot.purpose);
     let token = first_version_token(&operation.generation, &name);
     let protection = slot.purpose.is_read_by_the_node().then(|| spec.protection.as_str());
-    let tags = operation.owner.tags(&operation.generation, slot, made.public.clone(), protection);
+    let mut tags = operation.owner.tags(&operation.generation, slot, made.public.clone(), protection);
+    if slot.purpose == Purpose::P2pKey && spec.key_origin != KeyOrigin::Function {
+        tags.insert(ORIGIN_TAG.into(), spec.key_origin.as_str().into());
+    }
+    // The password is of no token: it is written once.
+    if slot.purpose != Purpose::SharePassword && spec.regenerate.is_some() {
+        tags.insert(REGENERATE_TAG.into(), spec.token().to_string());
+    }
     let secret = NewSecret {
         name: &name,
         token: &token,
@@ -170,6 +181,10 @@ async fn store(
                 version_id: stored.version_id,
                 public: made.public,
                 generation: operation.generation.clone(),
+                number: None,
+                token: Some(spec.token()),
+                form: None,
+                key: None,
             };
             Ok((item, true))
         }

@@ -83,7 +83,14 @@ impl Rehearsed {
         let stored = stage.stored();
         for (name, secret) in &died.secrets {
             let after = stored.secrets.get(name).with_context(|| format!("{name} is gone"))?;
-            ensure!(after.versions == secret.versions, "{name} has got another value");
+            for (id, value) in &secret.versions {
+                ensure!(after.versions.get(id) == Some(value), "{name} has got another value");
+            }
+        }
+        let before = self.start.stored();
+        for (name, secret) in &stored.secrets {
+            let versions = before.secrets.get(name).map_or(0, |secret| secret.versions.len());
+            ensure!(secret.versions.len() <= versions + 1, "{name} was made twice");
         }
         let writes = stage.writes().len();
         let again = stage.deliver(&self.story.sent).await.context("the duplicate")?;

@@ -19,7 +19,10 @@ use crate::stories::{CLUSTER, OTHER_CLUSTER, PhysicalId, Story, creates, deletes
 /// One story of each kind.
 fn stories(id: PhysicalId<'_>) -> Vec<Story> {
     let first = |mut stories: Vec<Story>| stories.swap_remove(0);
-    vec![first(creates(id)), first(updates(id)), replacement(id), first(deletes(id))]
+    let another_token = updates(id).into_iter().filter(|story| story.name == "another token");
+    let mut stories = vec![first(creates(id)), first(updates(id)), replacement(id), first(deletes(id))];
+    stories.extend(another_token);
+    stories
 }
 
 /// What befalls one call, once. Of these the SDK tries again after all but the refusal.

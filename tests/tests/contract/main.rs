@@ -4,6 +4,7 @@
 mod cloudformation;
 mod crash;
 mod faults;
+mod kms_keys;
 mod meeting;
 mod parallel;
 mod proofs;

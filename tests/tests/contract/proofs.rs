@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contract_double::{Call, Pattern, Side, Twist};
+use provisioning::version_label::VersionLabel;
 use rig::calls::NODE_KEYS_OPERATIONS;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -45,7 +46,9 @@ async fn a_public_half_is_published_after_its_private_half_is_stored() -> Result
     for story in creates(&id).into_iter().take(1).chain(updates(&id)).chain([replacement(&id)]) {
         let stage = Stage::after(&story.before).await?;
         // Slow stores, so that whoever does not wait is seen.
-        stage.double.twist(Pattern::operation("CreateSecret").every(), Twist::Slow(ANSWER_TIME));
+        for store in STORES {
+            stage.double.twist(Pattern::operation(store).every(), Twist::Slow(ANSWER_TIME));
+        }
         let first = stage.double.calls().len();
         stage.carry_out(&story.sent).await?;
         let calls = stage.double.calls_since(first);
@@ -53,7 +56,7 @@ async fn a_public_half_is_published_after_its_private_half_is_stored() -> Result
         for put in calls.iter().filter(|call| call.operation == "PutParameter") {
             let text = put.request["Value"].as_str().context("a parameter without a value")?;
             for public in published(text)? {
-                let Some(stored) = calls.iter().find(|call| creates_secret_with(call, &public)) else {
+                let Some(stored) = calls.iter().find(|call| stores(call, &public)) else {
                     continue;
                 };
                 let answered = stored.answered.context("a store that was not answered")?;
@@ -65,7 +68,7 @@ async fn a_public_half_is_published_after_its_private_half_is_stored() -> Result
                 told += 1;
             }
         }
-        let made = calls.iter().filter(|call| call.operation == "CreateSecret").count();
+        let made = calls.iter().filter(|call| STORES.contains(&call.operation.as_str())).count();
         ensure!(made == 0 || told > 0, "{}: nothing that was made was published", story.name);
     }
     Ok(())
@@ -85,10 +88,39 @@ fn published(text: &str) -> Result<Vec<String>> {
     Ok(public)
 }
 
-fn creates_secret_with(call: &Call, public: &str) -> bool {
-    let tags = call.request["Tags"].as_array();
-    call.operation == "CreateSecret"
-        && tags.into_iter().flatten().any(|tag| tag["Key"] == "keyboot:public" && tag["Value"] == public)
+/// The calls that store a value.
+const STORES: [&str; 2] = ["CreateSecret", "PutSecretValue"];
+
+/// Whether a call stores the private half of this public one: a first version says so in its tags, a
+/// further one in its label.
+fn stores(call: &Call, public: &str) -> bool {
+    let tags = call.request["Tags"].as_array().into_iter().flatten();
+    let mut tagged =
+        tags.filter(|tag| tag["Key"] == "keyboot:public").filter_map(|tag| tag["Value"].as_str());
+    let labels = call.request["VersionStages"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut labelled = labels.filter_map(|label| label.parse::<VersionLabel>().ok());
+    match call.operation.as_str() {
+        "CreateSecret" => tagged.any(|tagged| tagged == public),
+        "PutSecretValue" => labelled.any(|label| label.public_base64() == public),
+        _ => false,
+    }
+}
+
+/// Rule 9, and the promise of `Regenerate`: it takes the same rounds whatever the cluster's size.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_with_another_token_takes_the_same_rounds_whatever_the_size() -> Result<()> {
+    let mut taken = Vec::new();
+    for count in [1_u32, 3] {
+        let nodes: Vec<u32> = (0..count).collect();
+        let (old, new) = (Properties::nodes(&nodes), Properties::nodes(&nodes).with("Regenerate", "1"));
+        let stage = Stage::after(&[Sent::create("create-1", &old)]).await?;
+        let sent = Sent::update("update-1", &old, &new, &stage.physical_id("tsm"));
+        let rounds = Rounds::of(&stage, &sent).await?;
+        ensure!(rounds.most <= 2 * AT_ONCE, "{} calls at once", rounds.most);
+        taken.push(rounds.taken);
+    }
+    ensure!(taken[0] == taken[1], "rounds of 1 and 3 nodes: {taken:?}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +140,7 @@ async fn a_create_takes_the_same_rounds_whatever_its_size_and_a_bounded_number_o
     Ok(())
 }
 
-/// What a Create takes when nothing is answered before it has asked for all it can ask for.
+/// What an operation takes when nothing is answered before it has asked for all it can ask for.
 struct Rounds {
     taken: usize,
     calls: usize,
@@ -117,19 +149,21 @@ struct Rounds {
 
 impl Rounds {
     async fn of_create(nodes: u32) -> Result<Self> {
-        let stage = Stage::new().await?;
         let nodes: Vec<u32> = (0..nodes).collect();
-        let sent = Sent::create("create-1", &Properties::nodes(&nodes));
-        stage.begins(&sent);
+        Self::of(&Stage::new().await?, &Sent::create("create-1", &Properties::nodes(&nodes))).await
+    }
+
+    async fn of(stage: &Stage, sent: &Sent) -> Result<Self> {
+        stage.begins(sent);
         let every = || stage.double.hold(Pattern::any().every(), Side::Before);
         let before = stage.double.calls().len();
         let (mut held, mut answered) = (every(), before);
-        let delivery = stage.start(&sent, "rounds").await?;
+        let delivery = stage.start(sent, "rounds").await?;
         let process = delivery.function.process_id();
         let running = tokio::spawn(delivery.carried_out());
         let mut rounds = Self { taken: 0, calls: 0, most: 0 };
         while !running.is_finished() {
-            let arrived = all_asked(&stage, process, &running).await?;
+            let arrived = all_asked(stage, process, &running).await?;
             if arrived > answered {
                 rounds.taken += 1;
                 rounds.most = rounds.most.max(arrived - answered);

@@ -10,6 +10,7 @@ use provisioning::names::{ClusterName, NodeIndex, Purpose};
 use provisioning::properties::ClusterSpec;
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::RosterIndex;
+use provisioning::version_label::VersionLabel;
 use serde_json::Value;
 
 use crate::cloudformation::Properties;
@@ -21,7 +22,7 @@ pub(crate) fn is_marked(stored: &Stored) -> bool {
 }
 
 /// Rules 2 and 3 of a cluster in service: each public half fits the private half that is stored, each
-/// record names the one version there is, and nothing is left over. `allows` are nodes and
+/// record names the version that is handed out, and nothing is left over. `allows` are nodes and
 /// applications that were there before and go by their rules.
 pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<()> {
     let stored = stage.stored();
@@ -39,6 +40,7 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
         pages.push(document(name.as_str())?.text.clone());
         expected.insert(name);
     }
+    ensure!(index.regenerate == spec.regenerate, "the roster is of another token");
     let entries = index.entries(&pages)?;
     let listed: BTreeSet<NodeIndex> = entries.iter().map(|entry| entry.index).collect();
     ensure!(listed == spec.nodes, "the roster lists {listed:?}");
@@ -58,7 +60,16 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
     let names: BTreeSet<String> =
         slots.iter().map(|slot| cluster.secret_name(slot.index, &slot.purpose).as_str().to_owned()).collect();
     for (name, secret) in stored.secrets_of(cluster) {
-        ensure!(secret.versions.len() == 1, "{name} has {} versions", secret.versions.len());
+        let labels: Vec<VersionLabel> = secret.labels.keys().filter_map(|label| label.parse().ok()).collect();
+        ensure!(labels.len() <= 2, "{name} holds too many versions: {labels:?}");
+        ensure!(!labels.is_empty() || secret.versions.len() == 1, "{name} has versions without a label");
+        if let (false, true) = (labels.is_empty(), names.contains(name)) {
+            let labelled = labels.iter().any(|label| {
+                let held = label.to_text().ok().and_then(|text| secret.labels.get(&text));
+                label.token == spec.token() && held == secret.labels.get("AWSCURRENT")
+            });
+            ensure!(labelled, "{name} hands out a version of another token");
+        }
         let goes_by_rule = name.ends_with("/share-encryption-password") || secret.scheduled;
         ensure!(names.contains(name) || goes_by_rule, "{name} is left over");
     }
@@ -81,7 +92,7 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
                 secret.tags["keyboot:owner"] == stage.physical_id(cluster_of(cluster)),
                 "{name} is not its owner's"
             );
-            let (version_id, value) = secret.versions.iter().next().context("no version")?;
+            let (version_id, value) = secret.current().context("no version")?;
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { return false };
                 key.state == KeyState::Current
@@ -92,6 +103,7 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
                 Purpose::P2pKey => {
                     let key = P2pPrivateKey::from_pkcs8_der(&open(stage, value)?)?;
                     key.matches(&record.public_key)
+                        && record.curve == spec.curve
                         && record.version_id == *version_id
                         && environment["p2pKeyArn"] == secret.arn.as_str()
                 }
@@ -163,7 +175,8 @@ pub(crate) fn to_bring_back(stage: &Stage, declared: &Properties) -> Result<Vec<
     for slot in spec.slots() {
         let name = spec.cluster.secret_name(slot.index, &slot.purpose);
         let secret = stored.secrets.get(name.as_str()).with_context(|| format!("there is no {name}"))?;
-        lines.push(format!("{name} {} {} {:?}", secret.arn, secret.scheduled, secret.versions));
+        let current = secret.current().context("no version")?;
+        lines.push(format!("{name} {} {} {current:?} {:?}", secret.arn, secret.scheduled, secret.key));
     }
     for &node in &spec.nodes {
         let name = spec.cluster.record_parameter(node);

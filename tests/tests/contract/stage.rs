@@ -32,7 +32,18 @@ pub(crate) struct StoredSecret {
     pub(crate) tags: BTreeMap<String, String>,
     /// Values by version id.
     pub(crate) versions: BTreeMap<String, String>,
+    /// Version ids by label.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The key that further versions are encrypted with.
+    pub(crate) key: Option<String>,
     pub(crate) scheduled: bool,
+}
+
+impl StoredSecret {
+    /// The version that is handed out to who names none, and its value.
+    pub(crate) fn current(&self) -> Option<(&String, &String)> {
+        self.versions.get_key_value(self.labels.get("AWSCURRENT")?)
+    }
 }
 
 /// A public document as it is stored.
@@ -152,6 +163,14 @@ impl Stage {
                     arn: secret.arn.clone(),
                     tags: secret.tags.clone(),
                     versions: versions.collect(),
+                    labels: secret
+                        .versions
+                        .values()
+                        .flat_map(|version| {
+                            version.stages.iter().map(|label| (label.clone(), version.id.clone()))
+                        })
+                        .collect(),
+                    key: secret.key.clone(),
                     scheduled: secret.deletion.is_some(),
                 };
                 (secret.name.clone(), stored)

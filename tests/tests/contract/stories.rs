@@ -28,16 +28,18 @@ pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
     let first = Sent::create("create-1", &two_nodes());
     let gone =
         vec![Sent::create("create-0", &two_nodes()), Sent::delete("delete-0", &two_nodes(), &id(CLUSTER))];
+    let of_kms = Properties::nodes(&[0]).with("KeyOrigin", "Kms").with("P2pCurve", "secp256k1");
     vec![
         Story { name: "create", before: Vec::new(), sent: first.clone() },
         Story { name: "create of what was deleted", before: gone, sent: first },
+        Story { name: "create of keys of KMS", before: Vec::new(), sent: Sent::create("create-1", &of_kms) },
     ]
 }
 
 /// Updates, each of which can be rolled back.
 pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
     let one = Properties::nodes(&[0]);
-    let changes: [(&'static str, Properties, Properties); 5] = [
+    let changes: [(&'static str, Properties, Properties); 7] = [
         ("a node added, a node removed", two_nodes(), two_nodes().with_nodes(&[0, 2])),
         ("a node removed", two_nodes(), one.clone()),
         (
@@ -50,7 +52,16 @@ pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
             one.clone().with("ManagementKey", "false"),
             one.clone().with("ShareEncryptionPassword", "false"),
         ),
-        ("another domain", one.clone(), one.with("NodeDomain", "new.example.org")),
+        ("another domain", one.clone(), one.clone().with("NodeDomain", "new.example.org")),
+        ("another token", one.clone().with("Regenerate", "1"), one.clone().with("Regenerate", "2")),
+        (
+            "another token, curve and origin, a node added, a node removed",
+            two_nodes(),
+            one.with_nodes(&[0, 2])
+                .with("Regenerate", "1")
+                .with("P2pCurve", "P-384")
+                .with("KeyOrigin", "Kms"),
+        ),
     ];
     let story = |(name, old, new): (_, Properties, Properties)| Story {
         name,

@@ -138,7 +138,7 @@ fn events_with_canaries() -> Vec<(&'static str, Value)> {
         ("a wrong cluster", with("Cluster", json!(VALUE.to_uppercase()))),
         ("a wrong node", with("Nodes", json!(["0", VALUE]))),
         ("an alias", with("KmsKeyArn", json!(format!("alias/{VALUE}")))),
-        ("a property not offered", with("Regenerate", json!(VALUE))),
+        ("a wrong token", with("Regenerate", json!(format!("{VALUE} ")))),
         ("a wrong number", with("RecoveryWindowDays", json!(VALUE))),
         ("another stack", changed("StackId", json!(STACK_OF_ANOTHER))),
         ("no stack", changed("StackId", json!(VALUE))),

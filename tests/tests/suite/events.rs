@@ -23,6 +23,7 @@ const CREATE: &str = "create";
 const ADD_NODE: &str = "update-add-node";
 const REMOVE_NODE: &str = "update-remove-node";
 const NOTHING: &str = "update-nothing";
+const REGENERATE: &str = "update-regenerate";
 const DELETE: &str = "delete";
 
 /// Files that are answered FAILED, and what the reason says.
@@ -74,7 +75,7 @@ fn json_of(name: &str) -> Result<Value> {
 #[test]
 fn every_file_is_named_by_a_test_and_speaks_of_nobodys_account() -> Result<()> {
     let mut named: BTreeSet<String> =
-        [CREATE, ADD_NODE, REMOVE_NODE, NOTHING, DELETE, DELETE_AFTER].map(str::to_owned).into();
+        [CREATE, ADD_NODE, REMOVE_NODE, NOTHING, REGENERATE, DELETE, DELETE_AFTER].map(str::to_owned).into();
     named.extend(MALFORMED.iter().chain(UNANSWERABLE).map(|(name, _)| (*name).to_owned()));
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(folder())? {
@@ -178,6 +179,18 @@ async fn the_events_of_a_cluster_are_cloudformations_and_do_what_they_say() -> R
     let event = play.client.begin_update(&aws, "client", &properties(NOTHING, &play.kms)?).await?;
     play.deliver(NOTHING, &event, "UPDATE_COMPLETE").await?;
     assert_eq!(Snapshot::take(&aws).await?, before);
+
+    let event = play.client.begin_update(&aws, "client", &properties(REGENERATE, &play.kms)?).await?;
+    let renewed = play.deliver(REGENERATE, &event, "UPDATE_COMPLETE").await?;
+    assert_ne!(renewed["Data"]["Node0PublicKey"], created["Data"]["Node0PublicKey"]);
+    let after = Snapshot::take(&aws).await?;
+    assert_eq!(after.scheduled(), before.scheduled());
+    for (name, secret) in &after.secrets {
+        let stays = name.ends_with("/share-encryption-password") || name.contains("/node/1/");
+        let versions = before.secrets[name].versions.len();
+        let made = usize::from(!stays && name.starts_with("keyboot/tsm/"));
+        assert_eq!(secret.versions.len(), versions + made, "{name}");
+    }
 
     let event = play.client.begin_delete().await?;
     play.deliver(DELETE, &event, "DELETE_COMPLETE").await?;

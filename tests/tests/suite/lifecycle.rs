@@ -133,6 +133,40 @@ async fn a_cluster_lives_and_nothing_changes_that_was_not_meant_to() -> Result<(
     what_is_left_is_what_the_rules_say(&aws, &whole).await
 }
 
+/// KMS makes the new keys, within the function's own policies, and the token before brings the keys
+/// before back.
+#[tokio::test]
+async fn keys_are_regenerated_and_come_back_with_the_token_before() -> Result<()> {
+    let aws = Aws::start()?;
+    let (mut stack, created) = aws.deploy([("Nodes", "0,1")]).await?;
+    let created = Moment::of(&aws, created).await?;
+    stack = stack.with("KeyOrigin", "Kms");
+    let renewed = update(&aws, &mut stack, "Regenerate", "2026-01").await?;
+    assert_eq!(renewed.nodes(), [0, 1]);
+    for (index, record) in &renewed.published.records {
+        let before = &created.published.records[index];
+        assert_eq!((before.version, record.version), (1, 2), "node {index}");
+        assert_ne!(record.public_key, before.public_key);
+        assert_eq!(record.share_version_id, before.share_version_id);
+        for (name, secret) in renewed.secrets_of(index.get()) {
+            let is_password = name.ends_with("/share-encryption-password");
+            assert_eq!(secret.versions.len(), if is_password { 1 } else { 2 }, "{name}");
+        }
+    }
+    let calls = aws.calls_since(0, &Role::of_node_keys(&aws).await?)?;
+    assert!(calls.iter().any(|call| call == "GenerateDataKeyPairWithoutPlaintext"), "{calls:?}");
+
+    stack = stack.with("KeyOrigin", "Function");
+    let back = update(&aws, &mut stack, "Regenerate", "").await?;
+    assert_eq!(back.published.index.sha256, created.published.index.sha256);
+    for (index, record) in &back.published.records {
+        let before = &created.published.records[index];
+        assert_eq!((&record.version_id, &record.api_keys), (&before.version_id, &before.api_keys));
+        assert_eq!((record.version, record.serial), (before.version, before.serial + 2));
+    }
+    Ok(())
+}
+
 /// `OnDelete: Schedule` for all but the password, whose rule is to stay.
 fn node_1_can_come_back(shrunk: &Moment) -> Result<()> {
     let scheduled = owned(&shrunk.stored.scheduled());

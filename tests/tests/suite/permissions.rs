@@ -316,6 +316,18 @@ async fn node_keys_makes_and_removes_under_its_own_names_and_tags_only() -> Resu
     make(&aws.root, "keyboot/a/nobodys").send().await?;
     for (name, wanted) in [("own", Allowed), ("others", Denied), ("nobodys", Denied)] {
         let id = format!("keyboot/a/{name}");
+        let put = cloud.secrets().put_secret_value().secret_id(&id).secret_string("another value");
+        table.row(wanted.clone(), format!("PutSecretValue of {id}"), put.version_stages("ours").send().await);
+        let key = cloud.secrets().update_secret().secret_id(&id).kms_key_id(key).send().await;
+        table.row(wanted.clone(), format!("UpdateSecret of {id}"), key);
+        let moved = cloud.secrets().update_secret_version_stage().secret_id(&id).version_stage("ours");
+        let put = aws.root.secrets().put_secret_value().secret_id(&id).secret_string("a third");
+        let third = put.version_stages("other").send().await?.version_id.context("no version")?;
+        let described = aws.root.secrets().describe_secret().secret_id(&id).send().await?;
+        let versions = described.version_ids_to_stages.unwrap_or_default();
+        let holder = versions.into_iter().find(|(_, stages)| stages.iter().any(|stage| stage == "ours"));
+        let moved = moved.set_remove_from_version_id(holder.map(|(id, _)| id)).move_to_version_id(third);
+        table.row(wanted.clone(), format!("UpdateSecretVersionStage of {id}"), moved.send().await);
         let gone = cloud.secrets().delete_secret().secret_id(&id).recovery_window_in_days(30).send().await;
         table.row(wanted.clone(), format!("DeleteSecret of {id}"), gone);
         let _ = aws.root.secrets().delete_secret().secret_id(&id).recovery_window_in_days(30).send().await;
@@ -329,8 +341,6 @@ async fn node_keys_makes_and_removes_under_its_own_names_and_tags_only() -> Resu
     // Whoever can write the tag could make another stack's secrets its own.
     let tagged = cloud.secrets().tag_resource().secret_id("keyboot/a/others").tags(tag(own)).send().await;
     table.row(Denied, "TagResource of another's", tagged);
-    let put = cloud.secrets().put_secret_value().secret_id("keyboot/tsm/node/0/p2p-key").secret_string("x");
-    table.row(Denied, "PutSecretValue", put.send().await);
     let policy = cloud.secrets().put_resource_policy().secret_id("keyboot/tsm/node/0/p2p-key");
     table.row(Denied, "PutResourcePolicy", policy.resource_policy(allow(&["*"])).send().await);
 

@@ -34,6 +34,21 @@ pub(super) fn ask_to_encrypt(
     ask(world, caller, key, "GenerateDataKey", arn, version)
 }
 
+/// Whether values that are there can be encrypted anew when their secret gets another key (Secrets
+/// Manager API Reference, `UpdateSecret`, `KmsKeyId`). Who may not is not refused.
+pub(super) fn may_encrypt_anew(
+    world: &World,
+    caller: &Caller,
+    key: &str,
+    arn: &str,
+) -> Result<bool, ApiError> {
+    match ask(world, caller, key, "Encrypt", arn, VALIDATION) {
+        Ok(()) => Ok(true),
+        Err(refusal) if refusal.code == "AccessDeniedException" => Ok(false),
+        Err(refusal) => Err(refusal),
+    }
+}
+
 /// A value that is read, or compared with one that is put again, is decrypted (the same page,
 /// "Decrypt"). The key of AWS serves its own account only (the same guide, "Access AWS Secrets Manager
 /// secrets from a different account").

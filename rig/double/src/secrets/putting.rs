@@ -68,8 +68,9 @@ pub(super) fn put(world: &mut World, caller: &Caller, input: PutSecretValue) -> 
         key,
     };
     let first = secret.versions.is_empty();
-    secret.versions.insert(token.clone(), version);
     let labels = input.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
+    staging::make_room_for(secret, &labels.iter().map(String::as_str).collect::<Vec<_>>())?;
+    secret.versions.insert(token.clone(), version);
     for label in &labels {
         staging::attach(secret, label, &token);
     }

@@ -1,5 +1,7 @@
 //! Staging labels, and `UpdateSecretVersionStage`.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -13,6 +15,8 @@ use crate::world::World;
 
 /// The label of the version that counted before.
 const PREVIOUS: &str = "AWSPREVIOUS";
+/// The labels that mean something to Secrets Manager.
+pub(super) const OF_AWS: [&str; 3] = [CURRENT, "AWSPENDING", PREVIOUS];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -69,10 +73,32 @@ pub(super) fn update(world: &mut World, caller: &Caller, input: &UpdateSecretVer
                  version {holder}, so you must explicitly reference that version in RemoveFromVersionId."
             )));
         }
-        (Some(to), _) => attach(secret, label, to),
+        (Some(to), _) => {
+            let to = to.clone();
+            make_room_for(secret, &[label])?;
+            attach(secret, label, &to);
+        }
     }
     secret.changed = now;
     Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
+}
+
+/// Secrets Manager User Guide, "AWS Secrets Manager quotas": labels attached across all versions of a
+/// secret.
+const LABELS: usize = 20;
+
+/// Refuses labels that would be too many on a secret.
+pub(super) fn make_room_for(secret: &Secret, labels: &[&str]) -> Result<(), ApiError> {
+    let mut attached: BTreeSet<&str> =
+        secret.versions.values().flat_map(|version| &version.stages).map(String::as_str).collect();
+    attached.extend(labels);
+    if attached.len() <= LABELS {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        "LimitExceededException",
+        "The secret has as many staging labels as the quota for staging labels allows.",
+    ))
 }
 
 /// Attaches a label to a version, and to no other. Whatever AWSCURRENT leaves gets AWSPREVIOUS (the

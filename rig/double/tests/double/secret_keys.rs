@@ -163,3 +163,49 @@ async fn another_account_needs_a_customers_key_named_by_its_arn() {
     // By name there is nothing in this account.
     assert_eq!(code(read("by-arn").await), "ResourceNotFoundException");
 }
+
+/// Secrets Manager API Reference, `UpdateSecret`, `KmsKeyId`: values that are there are encrypted anew
+/// by who may Encrypt under the new key, and by nobody else.
+#[tokio::test]
+async fn another_key_holds_for_further_versions_and_for_staged_ones_by_who_may_encrypt() {
+    let both = r#"["kms:GenerateDataKey","kms:Decrypt"]"#;
+    let three = r#"["kms:GenerateDataKey","kms:Decrypt","kms:Encrypt"]"#;
+    for (actions, encrypted_anew) in [(both, false), (three, true)] {
+        let double = Double::start().await.unwrap();
+        let (first, second) = (symmetric_key(&double), symmetric_key(&double));
+        let secrets = role(&double, ACCOUNT, "maker", &allow(SECRETS, "*")).secrets();
+        double.with(|world| world.put_key_policy(&first, &key_policy(&via_store(both, "")))).unwrap();
+        let named = |number: u8| format!("00000000-0000-4000-8000-{number:012}");
+        let create = secrets.create_secret().name("s").client_request_token(named(1)).kms_key_id(&first);
+        create.secret_string("v1").send().await.unwrap();
+        let put = |number: u8, label: &str| {
+            let put = secrets.put_secret_value().secret_id("s").client_request_token(named(number));
+            put.secret_string(format!("v{number}")).version_stages(label).send()
+        };
+        put(2, "of-mine").await.unwrap();
+
+        let update = || secrets.update_secret().secret_id("s").kms_key_id(&second).send();
+        let nothing = key_policy(&via_store(r#""kms:DescribeKey""#, ""));
+        double.with(|world| world.put_key_policy(&second, &nothing)).unwrap();
+        assert_eq!(code(update().await), "AccessDeniedException", "without a right to the new key");
+        double.with(|world| world.put_key_policy(&second, &key_policy(&via_store(actions, "")))).unwrap();
+        update().await.unwrap();
+        put(3, "of-mine-too").await.unwrap();
+        double.with(|world| {
+            let secret = world.secret(&place(), "s").unwrap();
+            assert_eq!(secret.key.as_ref(), Some(&second));
+            let key_of = |number: u8| secret.versions[&named(number)].key.clone().unwrap();
+            assert_eq!(key_of(1), if encrypted_anew { second.clone() } else { first.clone() });
+            assert_eq!(key_of(2), first, "a version without a label of AWS");
+            assert_eq!(key_of(3), second);
+            assert_eq!(secret.versions.len(), 3, "no value has come of it");
+        });
+        let described = secrets.update_secret().secret_id("s").description("told").send().await.unwrap();
+        assert_eq!(described.version_id(), None);
+        double.with(|world| {
+            assert_eq!(world.secret(&place(), "s").unwrap().description.as_deref(), Some("told"));
+        });
+        secrets.delete_secret().secret_id("s").recovery_window_in_days(7).send().await.unwrap();
+        assert_eq!(code(update().await), "InvalidRequestException", "in its recovery window");
+    }
+}

@@ -205,3 +205,30 @@ async fn versions_are_listed_with_their_labels() {
     let foreign = secrets.list_secret_version_ids().secret_id("s").next_token("mine").send().await;
     assert_eq!(code(foreign), "InvalidNextTokenException");
 }
+
+/// Secrets Manager User Guide, "AWS Secrets Manager quotas": 20 labels across all versions.
+#[tokio::test]
+async fn a_secret_takes_twenty_labels() {
+    let double = Double::start().await.unwrap();
+    let secrets = secret(&double).await;
+    let label = |label: String| {
+        secrets
+            .update_secret_version_stage()
+            .secret_id("s")
+            .version_stage(label)
+            .move_to_version_id(id(1))
+            .send()
+    };
+    for number in 2..=20 {
+        label(format!("label-{number}")).await.unwrap();
+    }
+    assert_eq!(code(label("one-more".into()).await), "LimitExceededException");
+    let put = secrets.put_secret_value().secret_id("s").client_request_token(id(2)).secret_string("v2");
+    assert_eq!(code(put.clone().version_stages("one-more").send().await), "LimitExceededException");
+    assert_eq!(labels(&double).len(), 1, "nothing is left of what was refused");
+    // One that is there already takes no room, and one that goes makes some.
+    label("label-2".into()).await.unwrap();
+    let gone = secrets.update_secret_version_stage().secret_id("s").version_stage("label-2");
+    gone.remove_from_version_id(id(1)).send().await.unwrap();
+    put.version_stages("one-more").send().await.unwrap();
+}

@@ -184,8 +184,17 @@ fn what_a_record_names_counts_and_not_the_first_version() {
     rotated.version_id = "version-of-a-rotation".to_owned();
     let text = CanonicalText::of(&rotated).unwrap();
     let text = text.signed(&World::sign(text.digest()), SIGNER).unwrap();
-    world.stored.borrow_mut().documents.get_mut("/keyboot/tsm/node/0/record").unwrap().text = text;
-    update(&world, &declared, &declared, "update-1").unwrap().unwrap();
-    assert_eq!(world.writes(), [""; 0]);
-    assert_eq!(record(&world, 0), rotated);
+    let mut stored = world.stored.borrow_mut();
+    stored.documents.get_mut("/keyboot/tsm/node/0/record").unwrap().text = text;
+    let secret = stored.secrets.get_mut("keyboot/tsm/node/0/p2p-key").unwrap();
+    let arn = secret.arn.clone();
+    secret.versions.push((rotated.version_id.clone(), "value".to_owned()));
+    drop(stored);
+    // What is handed out unasked follows, once.
+    for writes in [vec![format!("make_current {arn}")], Vec::new()] {
+        world.revive();
+        update(&world, &declared, &declared, "update-1").unwrap().unwrap();
+        assert_eq!(world.writes(), writes);
+        assert_eq!(record(&world, 0), rotated);
+    }
 }

@@ -16,7 +16,7 @@ use crate::world::{Call, Effect, Mishap, World};
 /// Where the same calls have changed something as at another point, the same follows, and is not
 /// shown again. On a cluster in service, what ends before a call is left out: it leaves what an end
 /// after the call before it leaves. Gives the number of points, and of those that were shown.
-fn at_every_call(
+pub(crate) fn at_every_call(
     start: &World,
     work: impl Fn(&World) -> bool,
     mut follow: impl FnMut(&World, &str),

@@ -8,9 +8,11 @@ use key_material::{ApiKeyHash, P2pPrivateKey};
 use provisioning::authority::PinnedStacks;
 use provisioning::names::{ClusterName, NodeIndex, Purpose};
 use provisioning::ownership::{Generation, Owner};
+use provisioning::ports::{CURRENT, PREVIOUS};
 use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::{RosterEntry, RosterIndex};
+use provisioning::version_label::VersionLabel;
 use provisioning::{Operation, OperationKind, Outcome, ProvisionError, TimeBudget};
 use serde_json::{Map, Value, json};
 
@@ -167,6 +169,40 @@ pub(crate) fn roster(world: &World) -> (RosterIndex, Vec<RosterEntry>) {
     (index, entries)
 }
 
+/// The id of the version that a secret hands out unasked.
+pub(crate) fn current(secret: &Secret) -> &str {
+    &secret.labels[CURRENT]
+}
+
+/// The labels of ours on a secret's versions, by the version.
+pub(crate) fn own_labels(secret: &Secret) -> BTreeMap<&str, VersionLabel> {
+    let labels = secret.labels.iter().filter_map(|(label, id)| Some((id.as_str(), label.parse().ok()?)));
+    labels.collect()
+}
+
+/// The version that counts and its value: the one version of a secret that was never renewed, and
+/// of one that was, the one that is handed out, labelled with the token that is declared.
+fn counting<'a>(secret: &'a Secret, spec: &ClusterSpec) -> (&'a str, &'a str) {
+    let labels = own_labels(secret);
+    if labels.is_empty() {
+        assert_eq!(secret.versions.len(), 1, "{} has several versions and no label", secret.arn);
+    } else {
+        assert!(labels.len() <= 2, "{} holds too many versions: {labels:?}", secret.arn);
+        let token = labels.get(current(secret)).map(|label| label.token);
+        assert_eq!(token, Some(spec.token()), "{}: {:?}", secret.arn, secret.labels);
+        for other in labels.keys().filter(|id| **id != current(secret)) {
+            assert_eq!(secret.labels.get(PREVIOUS).map(String::as_str), Some(*other), "{}", secret.arn);
+        }
+    }
+    (current(secret), value_of(secret, current(secret)))
+}
+
+/// The value of a version.
+pub(crate) fn value_of<'a>(secret: &'a Secret, version_id: &str) -> &'a str {
+    let version = secret.versions.iter().find(|(id, _)| id == version_id);
+    &version.unwrap_or_else(|| panic!("{} has no version {version_id}", secret.arn)).1
+}
+
 /// The value of the one version of a secret.
 pub(crate) fn value(secret: &Secret) -> &str {
     let [(_, value)] = secret.versions.as_slice() else { panic!("{} has not one version", secret.arn) };
@@ -189,6 +225,7 @@ pub(crate) fn assert_in_service(world: &World, declared: &Declared) {
     let stored = world.stored();
     let (index, entries) = roster(world);
     assert_eq!(index.owner, OWNER);
+    assert_eq!(index.regenerate, spec.regenerate);
     assert_eq!(entries.iter().map(|entry| entry.index).collect::<BTreeSet<_>>(), spec.nodes, "roster");
 
     let mut documents = BTreeSet::from([cluster().roster_index_parameter()]);
@@ -227,8 +264,7 @@ pub(crate) fn assert_in_service(world: &World, declared: &Declared) {
         for purpose in spec.purposes() {
             let secret = secret(world, number, &purpose.to_string());
             assert_eq!(secret.scheduled, None, "{}", secret.arn);
-            let held = value(&secret);
-            let version_id = &secret.versions[0].0;
+            let (version_id, held) = counting(&secret, &spec);
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { panic!("node {number} accepts {} keys", keys.len()) };
                 assert_eq!(
@@ -237,17 +273,19 @@ pub(crate) fn assert_in_service(world: &World, declared: &Declared) {
                     "{}",
                     secret.arn
                 );
-                assert_eq!(key.version_id.as_ref(), Some(version_id), "{}", secret.arn);
+                assert_eq!(key.version_id.as_deref(), Some(version_id), "{}", secret.arn);
             };
             match &purpose {
                 Purpose::P2pKey => {
                     let key = P2pPrivateKey::from_pkcs8_der(&open(held)).unwrap();
                     assert!(key.matches(&record.public_key), "{} does not fit its record", secret.arn);
-                    assert_eq!(&record.version_id, version_id);
+                    assert_eq!(record.version_id, version_id);
+                    assert_eq!(record.curve, spec.curve);
                     assert_eq!(environment["p2pKeyArn"], secret.arn);
                 }
                 Purpose::SharePassword => {
-                    assert_eq!(record.share_version_id.as_ref(), Some(version_id));
+                    assert_eq!(record.share_version_id.as_deref(), Some(version_id));
+                    assert_eq!(secret.versions.len(), 1, "{} is written once", secret.arn);
                     assert_eq!(environment["shareSecretArn"], secret.arn);
                 }
                 Purpose::ManagementKey => names_it(&record.management_keys),

@@ -10,6 +10,7 @@ mod documents;
 mod fixtures;
 mod pinning;
 mod properties;
+mod regenerating;
 mod removing;
 mod running_out;
 mod telling;

@@ -1,6 +1,7 @@
 //! The table of properties: what each refuses, in which words, and never with the value in them.
 
 use provisioning::properties::{ClusterSpec, LenientSpec, OnDelete, PROPERTIES, PropertyFault};
+use provisioning::sealing::KeyOrigin;
 use serde_json::{Value, json};
 
 use crate::fixtures::{Declared, KEY};
@@ -133,7 +134,7 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
         }
         "AllowAccountReaders" => texts(&[CANARY, "True", "yes", "true"], &["false"]),
         "Store" => texts(&[CANARY, "secretsmanager", "ParameterStore", "Vault"], &["SecretsManager"]),
-        "KeyOrigin" => texts(&[CANARY, "function", "Kms", "KMS"], &["Function"]),
+        "KeyOrigin" => texts(&[CANARY, "function", "KMS"], &["Function", "Kms"]),
         "Protection" => texts(&[CANARY, "envelope", "None"], &["Envelope", "Service"]),
         "ReaderPrincipals" => (
             Kind::Map,
@@ -209,7 +210,9 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
         "RecoveryWindowDays" => {
             texts(&[CANARY, "6", "31", "0", "-7", "+7", "07", "7.0", "256", "7 "], &["7", "30"])
         }
-        "Regenerate" => texts(&[CANARY, "a b", "a/b", &"a".repeat(65), "2026-01"], &[]),
+        "Regenerate" => {
+            texts(&["cAnArY x", "a b", "a/b", &"a".repeat(65)], &["2026-01", "A._-z", &"a".repeat(64)])
+        }
         "AdoptFrom" => texts(&[CANARY, "keyboot", "keyboot/keyboot/tsm/0123456789abcdef"], &[]),
         other => panic!("the table test does not know {other}"),
     }
@@ -271,18 +274,25 @@ fn what_this_version_does_not_offer_is_refused_and_said_so() {
     let role = "arn:aws:iam::111122223333:role/node";
     for (name, value) in [
         ("Store", json!("ParameterStore")),
-        ("KeyOrigin", json!("Kms")),
         ("ReaderPrincipals", json!({"0": [role]})),
         ("ClientPrincipals", json!({"default": [role]})),
         ("ManagementPrincipals", json!([role])),
         ("AllowAccountReaders", json!("true")),
-        ("Regenerate", json!("2026-01")),
         ("AdoptFrom", json!("keyboot/keyboot/tsm/0123456789abcdef")),
     ] {
         let fault = refused(&valid().with(name, value));
         assert_eq!(fault.property, name);
         assert!(fault.fault.contains("this version"), "{fault}");
     }
+}
+
+#[test]
+fn what_kms_makes_is_sealed_or_refused() {
+    let of_kms = valid().with("KeyOrigin", "Kms");
+    assert_eq!(of_kms.spec().key_origin, KeyOrigin::Kms);
+    let fault = refused(&of_kms.with("Protection", "Service"));
+    assert_eq!((fault.property.as_str(), fault.fault), ("KeyOrigin", "is Kms, but Protection is Service"));
+    assert!(fault.allowed.contains("Envelope"), "{fault}");
 }
 
 #[test]

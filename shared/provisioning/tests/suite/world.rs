@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use key_material::{Curve, P2pPrivateKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::EncodePublicKey as _;
@@ -18,8 +19,8 @@ use provisioning::authority::Permit;
 use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::Tags;
 use provisioning::ports::{
-    AuditLog, NewSecret, Pace, PortError, Publisher, RecordSigner, ResourceState, Sealer, SecretFacts,
-    SecretStore, StackState, StoredSecret, Workload,
+    AuditLog, CURRENT, NewSecret, NewVersion, PREVIOUS, Pace, PairSealer, PortError, Publisher, RecordSigner,
+    ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredSecret, Workload,
 };
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
@@ -73,6 +74,8 @@ impl Mishap {
 pub(crate) struct Secret {
     pub(crate) arn: String,
     pub(crate) versions: Vec<(String, String)>,
+    /// Which version has which label.
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) tags: Tags,
     pub(crate) key: String,
     /// The days of the recovery window that it is in.
@@ -108,6 +111,8 @@ pub(crate) struct World {
     pub(crate) events: RefCell<Vec<String>>,
     /// Every plaintext that passed through.
     pub(crate) plaintexts: RefCell<BTreeSet<Vec<u8>>>,
+    /// KMS makes pairs on this curve, whatever it is asked for.
+    pub(crate) other_curve: Cell<Option<Curve>>,
     resource: RefCell<Option<ResourceState>>,
     stack: RefCell<Option<String>>,
     mishap: Cell<Option<(usize, Mishap)>>,
@@ -309,6 +314,21 @@ fn by_arn<'a>(stored: &'a mut Stored, arn: &str) -> Option<(String, &'a mut Secr
         .map(|(name, secret)| (name.clone(), secret))
 }
 
+/// A secret that is not in its recovery window.
+fn in_use<'a>(stored: &'a mut Stored, arn: &str) -> Result<&'a mut Secret, PortError> {
+    let what = || format!("secret {arn}");
+    let (_, secret) = by_arn(stored, arn).ok_or_else(|| PortError::NotFound { what: what() })?;
+    if secret.scheduled.is_some() {
+        return Err(PortError::Refused { what: what(), code: "InvalidRequestException".into() });
+    }
+    Ok(secret)
+}
+
+fn attach(secret: &mut Secret, label: &str, id: &str) {
+    secret.labels.insert(label.to_owned(), id.to_owned());
+    assert!(secret.labels.len() <= 20, "a secret takes 20 labels: {:?}", secret.labels);
+}
+
 impl SecretStore for World {
     async fn create_secret(&self, _: &Permit, new: NewSecret<'_>) -> Result<StoredSecret, PortError> {
         // EXPOSE: to this test, which plays the store.
@@ -332,6 +352,7 @@ impl SecretStore for World {
             let secret = Secret {
                 arn: arn.clone(),
                 versions: vec![(new.token.to_owned(), value.clone())],
+                labels: BTreeMap::from([(CURRENT.to_owned(), new.token.to_owned())]),
                 tags: new.tags.clone(),
                 key: new.key.to_string(),
                 scheduled: None,
@@ -351,7 +372,90 @@ impl SecretStore for World {
                 key: Some(secret.key.clone()),
                 scheduled_for_deletion: secret.scheduled.is_some(),
                 was_retrieved: secret.retrieved,
+                versions: secret.labels.iter().fold(BTreeMap::new(), |mut versions, (label, id)| {
+                    let labels: &mut BTreeSet<_> = versions.entry(id.clone()).or_default();
+                    labels.insert(label.clone());
+                    versions
+                }),
             }))
+        })
+        .await
+    }
+
+    async fn put_version(&self, _: &Permit, new: NewVersion<'_>) -> Result<String, PortError> {
+        // EXPOSE: to this test, which plays the store.
+        let value = new.value.expose().to_owned();
+        self.plaintext(value.as_bytes());
+        assert!(new.label.len() <= 256 && new.label != CURRENT, "{}", new.label);
+        self.call(Effect::Writes, "put_version", new.name.as_str(), |stored| {
+            let secret = in_use(stored, new.arn)?;
+            if let Some((_, there)) = secret.versions.iter().find(|(id, _)| id == new.token) {
+                if *there == value {
+                    return Ok(new.token.to_owned());
+                }
+                return Err(PortError::Exists { what: format!("version {} of {}", new.token, new.arn) });
+            }
+            secret.versions.push((new.token.to_owned(), value.clone()));
+            attach(secret, new.label, new.token);
+            Ok(new.token.to_owned())
+        })
+        .await
+    }
+
+    async fn label_version(&self, _: &Permit, arn: &str, id: &str, label: &str) -> Result<(), PortError> {
+        assert!(label.len() <= 256 && label != CURRENT, "{label}");
+        self.call(Effect::Writes, "label_version", arn, |stored| {
+            let secret = in_use(stored, arn)?;
+            if !secret.versions.iter().any(|(known, _)| known == id) {
+                return Err(PortError::NotFound { what: format!("version {id} of {arn}") });
+            }
+            let holder = secret.labels.get(label);
+            assert!(holder.is_none_or(|holder| holder == id), "{label} is on another version");
+            attach(secret, label, id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unlabel_version(&self, _: &Permit, arn: &str, id: &str, label: &str) -> Result<(), PortError> {
+        assert_ne!(label, CURRENT);
+        self.call(Effect::Writes, "unlabel_version", arn, |stored| {
+            let secret = in_use(stored, arn)?;
+            if secret.labels.get(label).is_some_and(|holder| holder == id) {
+                secret.labels.remove(label);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn make_current(&self, _: &Permit, arn: &str, from: &str, to: &str) -> Result<(), PortError> {
+        self.call(Effect::Writes, "make_current", arn, |stored| {
+            let secret = in_use(stored, arn)?;
+            if !secret.versions.iter().any(|(known, _)| known == to) {
+                return Err(PortError::NotFound { what: format!("version {to} of {arn}") });
+            }
+            let current = secret.labels[CURRENT].clone();
+            if current == to {
+                return Ok(());
+            }
+            if current != from {
+                return Err(PortError::Refused {
+                    what: arn.into(),
+                    code: "InvalidParameterException".into(),
+                });
+            }
+            attach(secret, CURRENT, to);
+            attach(secret, PREVIOUS, from);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
+        self.call(Effect::Writes, "encrypt_with", arn, |stored| {
+            in_use(stored, arn)?.key = key.to_string();
+            Ok(())
         })
         .await
     }
@@ -400,6 +504,21 @@ impl Sealer for World {
         assert!(plaintext.len() <= 4096, "KMS encrypts at most 4,096 bytes");
         self.plaintext(plaintext);
         self.call(Effect::Makes, "seal", key.as_str(), |_| Ok(scramble(plaintext))).await
+    }
+}
+
+impl PairSealer for World {
+    async fn make_sealed_pair(
+        &self,
+        key: &KmsKeyArn,
+        _: &EncryptionContext,
+        curve: Curve,
+    ) -> Result<SealedPair, PortError> {
+        let pair = P2pPrivateKey::make(self.other_curve.get().unwrap_or(curve)).unwrap();
+        // EXPOSE: to this test, which plays KMS.
+        let sealed = scramble(&pair.expose_pkcs8_der());
+        let spki = pair.public_key().to_spki_der();
+        self.call(Effect::Makes, "make_sealed_pair", key.as_str(), |_| Ok(SealedPair { spki, sealed })).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use provisioning::names::{Application, ClusterName, NodeIndex, Purpose, Slot};
 use provisioning::ownership::{Generation, Owner};
 use provisioning::properties::{ClusterSpec, LenientSpec, OnDelete, PROPERTIES, PropertyFault};
-use provisioning::sealing::EncryptionContext;
+use provisioning::sealing::{EncryptionContext, KeyOrigin, Protection};
 use serde_json::{Map, Value};
 
 use crate::{Verdict, assert_names_one_thing};
@@ -70,6 +70,11 @@ fn assert_within_limits(spec: &ClusterSpec) {
         let name = arn_resource(arn, "ssm").strip_prefix("parameter/").expect("it is a parameter");
         assert!(!name.is_empty() && name.len() <= 190);
     }
+    if let Some(token) = &spec.regenerate {
+        assert!((1..=64).contains(&token.as_str().len()));
+        assert_of(token.as_str(), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    }
+    assert!(spec.key_origin == KeyOrigin::Function || spec.protection == Protection::Envelope);
     for rule in [spec.deletion.others, spec.deletion.share_password] {
         assert!(matches!(rule, OnDelete::Retain | OnDelete::Schedule { days: 7..=30 }), "{rule:?}");
     }

@@ -12,7 +12,74 @@ use crate::asking::HERE;
 #[test]
 fn node_keys_seals_only_under_a_full_context() {
     let deployed = Deployed::new(stack());
-    let encrypt = |context: Context| deployed.node_keys_with_secrets_key("kms:Encrypt", context);
+    assert_full_context_only(|context| deployed.node_keys_with_secrets_key("kms:Encrypt", context));
+}
+
+#[test]
+fn node_keys_has_pairs_made_only_on_its_curves_under_a_full_context_and_never_in_plain() {
+    const MAKE: &str = "kms:GenerateDataKeyPairWithoutPlaintext";
+    let deployed = Deployed::new(stack());
+    let on = |spec: &str, context: Context| {
+        deployed.node_keys_with_secrets_key(MAKE, context.with("kms:DataKeyPairSpec", spec))
+    };
+    for spec in ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_SECG_P256K1"] {
+        assert_full_context_only(|context| on(spec, context));
+    }
+    let whole = || pairs(&full("keyboot/tsm", "0"));
+    for spec in ["ECC_NIST_P521", "RSA_2048", "SM2", "ECC_NIST_EDWARDS25519"] {
+        assert_not_allowed(&on(spec, whole()), spec);
+    }
+    assert_not_allowed(&deployed.node_keys_with_secrets_key(MAKE, whole()), "no spec");
+    let via = Context::new().with("kms:ViaService", VIA_SECRETS_MANAGER);
+    assert_not_allowed(&on("ECC_NIST_P256", via), "through the store");
+    // The key policy bounds the role, whatever else is attached to it.
+    for (action, context) in [
+        (MAKE, Context::new().with("kms:DataKeyPairSpec", "ECC_NIST_P256")),
+        ("kms:GenerateDataKeyPair", whole().with("kms:DataKeyPairSpec", "ECC_NIST_P256")),
+    ] {
+        let decision = deployed.with_secrets_key(node_keys(), &administrator(), action, context);
+        assert_eq!(decision, Decision::DeniedImplicitly(Side::Resource), "{action}");
+    }
+    // And the role's own policy bounds what the key policy would give.
+    for action in ["kms:GenerateDataKeyPair", "kms:GenerateDataKeyWithoutPlaintext"] {
+        let context = whole().with("kms:DataKeyPairSpec", "ECC_NIST_P256");
+        assert_not_allowed(&deployed.node_keys_with_secrets_key(action, context), action);
+    }
+}
+
+/// Of everything that KMS can do with a key, the function may do two things by itself, and neither
+/// gives a private half or a plaintext back (Service Authorization Reference, "Actions defined by AWS
+/// Key Management Service").
+#[test]
+fn of_all_that_kms_does_node_keys_is_given_nothing_that_opens() {
+    const ACTIONS: &str = "CancelKeyDeletion ConnectCustomKeyStore CreateAlias CreateCustomKeyStore CreateGrant \
+        CreateKey Decrypt DeleteAlias DeleteCustomKeyStore DeleteImportedKeyMaterial DeriveSharedSecret \
+        DescribeCustomKeyStores DescribeKey DisableKey DisableKeyRotation DisconnectCustomKeyStore EnableKey \
+        EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext \
+        GenerateDataKeyWithoutPlaintext GenerateMac GenerateRandom GetKeyPolicy GetKeyRotationStatus \
+        GetParametersForImport GetPublicKey ImportKeyMaterial ListAliases ListGrants ListKeyPolicies \
+        ListKeyRotations ListKeys ListResourceTags ListRetirableGrants PutKeyPolicy ReEncryptFrom ReEncryptTo \
+        ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand ScheduleKeyDeletion Sign SynchronizeMultiRegionKey \
+        TagResource UntagResource UpdateAlias UpdateCustomKeyStore UpdateKeyDescription UpdatePrimaryRegion \
+        Verify VerifyMac";
+    let deployed = Deployed::new(stack());
+    let allowed = |context: &dyn Fn() -> Context| {
+        let is_allowed = |action: &&str| {
+            deployed.node_keys_with_secrets_key(&format!("kms:{action}"), context()).is_allowed()
+        };
+        ACTIONS.split_whitespace().filter(is_allowed).collect::<Vec<_>>()
+    };
+    let spec = || Context::new().with("kms:DataKeyPairSpec", "ECC_NIST_P256");
+    let full = || pairs(&full("keyboot/tsm", "0")).with("kms:DataKeyPairSpec", "ECC_NIST_P256");
+    assert_eq!(allowed(&full), ["Encrypt", "GenerateDataKeyPairWithoutPlaintext"]);
+    assert_eq!(allowed(&spec), [""; 0]);
+    // What the store asks for on its behalf does not come back to it.
+    let via = || spec().with("kms:ViaService", VIA_SECRETS_MANAGER);
+    assert_eq!(allowed(&via), ["Decrypt", "GenerateDataKey"]);
+}
+
+/// What is asked for is given under a full context of the namespace, and under no other.
+fn assert_full_context_only(encrypt: impl Fn(Context) -> Decision) {
     let whole = full("keyboot/tsm", "0");
     assert!(encrypt(pairs(&whole)).is_allowed());
     assert!(encrypt(pairs(&full("keyboot/other", "7"))).is_allowed(), "another cluster of the namespace");
@@ -125,7 +192,15 @@ fn node_keys_takes_no_secret_of_another_stack() {
     assert!(tag(owned_by(STACK)).is_allowed());
     assert!(tag(Context::new()).is_allowed(), "one that nobody owns");
     assert_denied_by("NeverTakeAnothersSecret", &tag(owned_by(OTHER_STACK)));
-    for action in ["secretsmanager:DeleteSecret", "secretsmanager:RestoreSecret"] {
+    for action in [
+        "secretsmanager:DeleteSecret",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:RestoreSecret",
+        "secretsmanager:UpdateSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    ] {
+        let elsewhere = secret("elsewhere/tsm/node/0/p2p-key");
+        assert_not_allowed(&deployed.node_keys(action, &elsewhere, owned_by(STACK)), action);
         assert!(deployed.node_keys(action, &mine, owned_by(STACK)).is_allowed(), "{action}");
         assert_not_allowed(&deployed.node_keys(action, &mine, owned_by(OTHER_STACK)), action);
         assert_not_allowed(&deployed.node_keys(action, &mine, Context::new()), action);

@@ -16,6 +16,7 @@ fn every_policy_is_understood() {
         "aws:ResourceTag/keyboot:stack",
         "aws:SecureTransport",
         "aws:SourceAccount",
+        "kms:DataKeyPairSpec",
         "kms:EncryptionContext:SecretARN",
         "kms:EncryptionContext:SecretVersionId",
         "kms:EncryptionContext:keyboot:cluster",

@@ -1,0 +1,333 @@
+//! Further versions: what a new `Regenerate` token asks for, and what the way back from one does.
+//!
+//! A version counts under the token it was made with. Where another one is declared, a version that
+//! is held under that token is used again, and otherwise a new one is put, under an id that follows
+//! from the request, so that a retry and a duplicate meet the version of the first. Before anything
+//! is published, the version that counted until now gets a label of its own: by it a rollback finds
+//! it, and the store keeps it. A version that no record names is never used, so nothing is taken back.
+//! The share-encryption password is never renewed.
+
+use crate::audit::{Action, AuditEvent};
+use crate::authority::Permit;
+use crate::error::ProvisionError;
+use crate::making::{MadeValue, make_value};
+use crate::names::{Purpose, Slot};
+use crate::observing::{Observed, Place, place};
+use crate::operation::Operation;
+use crate::ownership::further_version_token;
+use crate::parallel::each;
+use crate::planning::{Plan, incomplete};
+use crate::ports::{CURRENT, MakeError, NewVersion, PREVIOUS, PortError, SecretFacts, World};
+use crate::properties::ClusterSpec;
+use crate::sealing::{KeyOrigin, Protection};
+use crate::version_label::{Form, KeyDigest, LabelError, TokenDigest, VersionLabel};
+use crate::versions::{Item, label_of};
+
+/// What has to be done to a secret so that another version of it can count.
+#[derive(Clone, Debug)]
+pub(crate) struct Renewal {
+    /// The version that counted until now.
+    old: Item,
+    /// What that one has to be labelled with.
+    mark: Option<String>,
+    /// Whether further versions have to be encrypted with another key.
+    rekeyed: bool,
+    next: Next,
+}
+
+/// The version that counts then.
+#[derive(Clone, Debug)]
+enum Next {
+    /// The same.
+    Same,
+    /// One that is held.
+    Held(Item),
+    /// One to make, with this number.
+    New(u64),
+}
+
+impl Renewal {
+    /// What has to be done to the secret for `slot` of which version `old` counts; none where nothing
+    /// has. `applied` is the token that the roster was written under.
+    pub(crate) fn of(
+        operation: &Operation,
+        spec: &ClusterSpec,
+        slot: &Slot,
+        facts: &SecretFacts,
+        old: &Item,
+        applied: Option<TokenDigest>,
+    ) -> Result<Option<Self>, ProvisionError> {
+        let declared = spec.token();
+        let is_other_key = facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
+        let held = Item::all_held(operation, slot, facts)?;
+        let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
+        let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
+        // A version that nobody described counts as long as no other was set aside for this token.
+        let is_marked = |item: &Item| old.token.is_some() || item.key.is_some();
+        let fitting = held.into_iter().filter(|item| fits(item) && is_marked(item));
+        let again = fitting.max_by_key(|item| item.number);
+        let counts = match old.token {
+            Some(token) => token == declared,
+            // An operation that was overtaken named it after its label had gone.
+            None => again.is_none() && applied.is_none_or(|applied| applied == declared),
+        };
+        if counts || slot.purpose == Purpose::SharePassword {
+            // A renewal that was given up may have come as far as the key.
+            let rekeyed = is_other_key && old.key == Some(KeyDigest::of(spec.kms_key.as_str()));
+            let renewal = Self { old: old.clone(), mark: None, rekeyed, next: Next::Same };
+            return Ok(rekeyed.then_some(renewal));
+        }
+        let is_labelled = label_of(facts, &old.version_id).is_some();
+        let mark = match old.token.or(applied.filter(|_| again.is_none())) {
+            Some(token) if !is_labelled => Some(mark_of(old, facts, token)?),
+            _ => None,
+        };
+        let next = again.map_or(Next::New(last + 1), Next::Held);
+        Ok(Some(Self { old: old.clone(), mark, rekeyed: is_other_key, next }))
+    }
+
+    /// Whether a new value has to be made.
+    pub(crate) fn makes(&self) -> bool {
+        matches!(self.next, Next::New(_))
+    }
+
+    /// The version that is used again, if that is what is done.
+    pub(crate) fn held(&self) -> Option<&Item> {
+        match &self.next {
+            Next::Same => Some(&self.old),
+            Next::Held(item) => Some(item),
+            Next::New(_) => None,
+        }
+    }
+
+    /// Does it: first the label of the old version, which tells the key it was encrypted with, then
+    /// the other key, then the new version.
+    async fn carry_out(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        slot: &Slot,
+        made: Option<&MadeValue>,
+    ) -> Result<Item, ProvisionError> {
+        let arn = &self.old.arn;
+        if let Some(mark) = &self.mark {
+            world.label_version(permit, arn, &self.old.version_id, mark).await?;
+        }
+        if self.rekeyed {
+            world.encrypt_with(permit, arn, &spec.kms_key).await?;
+            let event = AuditEvent::new(Action::Rekeyed, &operation.owner.id, &operation.generation, arn);
+            world.record(&event.of(slot).because(spec.kms_key.as_str()));
+        }
+        match (&self.next, made) {
+            (Next::New(number), Some(made)) => {
+                self.put(world, permit, operation, spec, slot, *number, made).await
+            }
+            _ => Ok(self.held().unwrap_or(&self.old).clone()),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what is put, where, and on whose behalf")]
+    async fn put(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        spec: &ClusterSpec,
+        slot: &Slot,
+        number: u64,
+        made: &MadeValue,
+    ) -> Result<Item, ProvisionError> {
+        let arn = &self.old.arn;
+        let name = spec.cluster.secret_name(slot.index, &slot.purpose);
+        let label = VersionLabel {
+            token: spec.token(),
+            number,
+            form: form_of(spec, slot),
+            key: KeyDigest::of(spec.kms_key.as_str()),
+            generation: operation.generation.clone(),
+            public: made.public.as_deref().and_then(VersionLabel::public_bytes).unwrap_or_default(),
+        };
+        let text = label.to_text().map_err(|error| cannot_label(arn, error))?;
+        let token = further_version_token(&operation.generation, &name);
+        let version = NewVersion { name: &name, arn, token: &token, value: &made.value, label: &text };
+        match world.put_version(permit, version).await {
+            Ok(version_id) => {
+                let event = AuditEvent::new(Action::Renewed, &operation.owner.id, &operation.generation, arn);
+                world.record(&event.of(slot).version(&version_id).public(made.public.as_deref()));
+                Ok(Item {
+                    arn: arn.clone(),
+                    version_id,
+                    public: made.public.clone(),
+                    generation: operation.generation.clone(),
+                    number: Some(number),
+                    token: Some(label.token),
+                    form: Some(label.form),
+                    key: Some(label.key),
+                })
+            }
+            // A delivery of this very request was faster: what it put counts.
+            Err(PortError::Exists { .. }) => {
+                let facts = world.describe_secret(&name).await?;
+                let facts = facts.ok_or_else(|| incomplete(arn, "went while it was renewed: try again"))?;
+                let Place::Ours(facts) = place(&operation.owner, facts) else {
+                    return Err(incomplete(arn, "changed its owner while it was renewed: try again"));
+                };
+                let held = Item::all_held(operation, slot, &facts)?;
+                held.into_iter().find(|item| item.version_id == token).ok_or_else(|| {
+                    incomplete(arn, "has a version of this request without its label: use another Regenerate")
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The label that a version gets before another one takes its place.
+fn mark_of(old: &Item, facts: &SecretFacts, token: TokenDigest) -> Result<String, ProvisionError> {
+    let public = old.public.as_deref().and_then(VersionLabel::public_bytes);
+    let (Some(public), Some(form)) = (public, old.form) else {
+        return Err(incomplete(&old.arn, "has no tags that tell what it holds: restore its tags"));
+    };
+    let label = VersionLabel {
+        token,
+        number: old.number.unwrap_or(1),
+        form,
+        key: KeyDigest::of(facts.key.as_deref().unwrap_or_default()),
+        generation: old.generation.clone(),
+        public,
+    };
+    label.to_text().map_err(|error| cannot_label(&old.arn, error))
+}
+
+fn cannot_label(arn: &str, error: LabelError) -> ProvisionError {
+    match error {
+        LabelError::Generation => incomplete(
+            arn,
+            "cannot be given a further version: this request's id, or the one that made it, does not fit a label",
+        ),
+        LabelError::Malformed => incomplete(arn, "cannot be given a label"),
+    }
+}
+
+fn form_of(spec: &ClusterSpec, slot: &Slot) -> Form {
+    if slot.purpose == Purpose::P2pKey {
+        Form { protection: spec.protection, origin: spec.key_origin }
+    } else {
+        Form { protection: Protection::Service, origin: KeyOrigin::Function }
+    }
+}
+
+impl Plan {
+    /// The version of a secret that counts once this plan is carried out.
+    pub(crate) fn counting(&self, operation: &Operation, slot: &Slot) -> String {
+        if let Some(renewal) = self.renewed.get(slot) {
+            let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
+            return renewal.held().map_or_else(
+                || further_version_token(&operation.generation, &name),
+                |item| item.version_id.clone(),
+            );
+        }
+        let item = self.kept.get(slot).or_else(|| self.restored.get(slot));
+        item.map(|item| item.version_id.clone()).unwrap_or_default()
+    }
+
+    /// Renews what has to be renewed. However much that is, a few values are in memory at once.
+    pub(crate) async fn renew(
+        &mut self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+        spec: &ClusterSpec,
+    ) -> Result<(), ProvisionError> {
+        let renewed = each(&self.renewed, async |(slot, renewal)| {
+            operation.time.check()?;
+            let made: Option<Result<_, MakeError>> =
+                if renewal.makes() { Some(make_value(world, spec, slot).await) } else { None };
+            let made = made.transpose()?;
+            let item = renewal.carry_out(world, permit, operation, spec, slot, made.as_ref()).await?;
+            Ok::<_, ProvisionError>((slot.clone(), item))
+        })
+        .await?;
+        self.kept.extend(renewed);
+        Ok(())
+    }
+}
+
+/// A version that has to be handed out instead of another.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    slot: Slot,
+    item: Item,
+    from: String,
+}
+
+impl Switch {
+    /// What is handed out and does not count, whatever an operation before this one left.
+    pub(crate) fn all(plan: &Plan, observed: &Observed) -> Vec<Self> {
+        let switches = plan.kept.iter().filter_map(|(slot, item)| {
+            let Some(Place::Ours(facts)) = observed.secrets.get(slot) else { return None };
+            let from = facts.staged(CURRENT).filter(|current| *current != item.version_id)?;
+            Some(Self { slot: slot.clone(), item: item.clone(), from: from.to_owned() })
+        });
+        switches.collect()
+    }
+
+    pub(crate) async fn carry_out(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+    ) -> Result<(), ProvisionError> {
+        let Item { arn, version_id, public, .. } = &self.item;
+        world.make_current(permit, arn, &self.from, version_id).await?;
+        let event = AuditEvent::new(Action::MadeCurrent, &operation.owner.id, &operation.generation, arn);
+        world.record(&event.of(&self.slot).version(version_id).public(public.as_deref()));
+        Ok(())
+    }
+}
+
+/// A label of ours on a version that is neither handed out at the end nor was before. A secret takes
+/// 20 labels on all its versions (Secrets Manager User Guide, "AWS Secrets Manager quotas"), and a
+/// version without any may be removed by the store.
+#[derive(Debug)]
+pub(crate) struct StaleLabel {
+    slot: Slot,
+    arn: String,
+    version_id: String,
+    label: String,
+}
+
+impl StaleLabel {
+    /// All of a secret whose version `counts` once the operation is through.
+    pub(crate) fn all(slot: &Slot, facts: &SecretFacts, counts: &str) -> Vec<Self> {
+        let before = match facts.staged(CURRENT) {
+            Some(current) if current != counts => Some(current),
+            _ => facts.staged(PREVIOUS),
+        };
+        let others = facts.versions.iter().filter(|(id, _)| *id != counts && Some(id.as_str()) != before);
+        let labels = others.flat_map(|(id, labels)| labels.iter().map(move |label| (id, label)));
+        labels
+            .filter(|(_, label)| label.parse::<VersionLabel>().is_ok())
+            .map(|(id, label)| Self {
+                slot: slot.clone(),
+                arn: facts.arn.clone(),
+                version_id: id.clone(),
+                label: label.clone(),
+            })
+            .collect()
+    }
+
+    pub(crate) async fn release(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        operation: &Operation,
+    ) -> Result<(), ProvisionError> {
+        world.unlabel_version(permit, &self.arn, &self.version_id, &self.label).await?;
+        let event = AuditEvent::new(Action::Released, &operation.owner.id, &operation.generation, &self.arn);
+        world.record(&event.of(&self.slot).version(&self.version_id));
+        Ok(())
+    }
+}

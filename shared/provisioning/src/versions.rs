@@ -1,0 +1,165 @@
+//! Which version of a secret counts, and what is known of every one that is held.
+//!
+//! The node's record names the version that counts; without one it is the one that is handed out, which
+//! of a new secret is the first. What is
+//! known of the first version stands in the secret's tags, of every other one in its label. No I/O
+//! here.
+
+use crate::error::ProvisionError;
+use crate::names::{Purpose, Slot};
+use crate::operation::Operation;
+use crate::ownership::{
+    ORIGIN_TAG, PROTECTION_TAG, PUBLIC_TAG, REGENERATE_TAG, first_version_token, generation_of,
+};
+use crate::planning::{incomplete, public_key};
+use crate::ports::{CURRENT, SecretFacts};
+use crate::properties::ClusterSpec;
+use crate::record::{AcceptedKey, KeyState, NodeRecord};
+use crate::sealing::{KeyOrigin, Protection};
+use crate::version_label::{Form, KeyDigest, TokenDigest, VersionLabel};
+
+/// A version of a stored secret: its place, its id, its public half, and what else is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) arn: String,
+    pub(crate) version_id: String,
+    pub(crate) public: Option<String>,
+    /// The operation that made it.
+    pub(crate) generation: crate::ownership::Generation,
+    /// Its number among the versions of its secret; none of one that was just made as the first.
+    pub(crate) number: Option<u64>,
+    /// The token that it was made under; none where nothing tells.
+    pub(crate) token: Option<TokenDigest>,
+    /// How it was made; none where nothing tells.
+    pub(crate) form: Option<Form>,
+    /// The key that it was encrypted with, where a label tells.
+    pub(crate) key: Option<KeyDigest>,
+}
+
+impl Item {
+    /// The version of a secret that counts. `record` is the node's, where it knows of this secret.
+    pub(crate) fn found(
+        operation: &Operation,
+        slot: &Slot,
+        facts: &SecretFacts,
+        record: Option<&NodeRecord>,
+    ) -> Result<Self, ProvisionError> {
+        let first = Self::first(operation, slot, facts)?;
+        let Some((version_id, public)) = record.and_then(|record| named_by(record, slot)) else {
+            // What is handed out was named by a record before.
+            let mut held = Self::all_held(operation, slot, facts)?.into_iter();
+            let current = facts.staged(CURRENT);
+            let current = held.find(|item| Some(item.version_id.as_str()) == current);
+            return Ok(current.unwrap_or_else(|| first.labelled(facts)));
+        };
+        let mut item =
+            if version_id == first.version_id { first } else { Self { version_id, token: None, ..first } };
+        item.public = public;
+        item = item.labelled(facts);
+        if let (Purpose::P2pKey, Some(record)) = (&slot.purpose, record) {
+            item.number = Some(record.version);
+        }
+        Ok(item)
+    }
+
+    /// Every version that is held and of which everything is known.
+    pub(crate) fn all_held(
+        operation: &Operation,
+        slot: &Slot,
+        facts: &SecretFacts,
+    ) -> Result<Vec<Self>, ProvisionError> {
+        let first = Self::first(operation, slot, facts)?;
+        let ids = facts.versions.keys();
+        let held = ids.filter_map(|id| {
+            if *id == first.version_id {
+                return Some(first.clone().labelled(facts));
+            }
+            let label = label_of(facts, id)?;
+            Some(Self { version_id: id.clone(), ..first.clone() }.described_by(&label))
+        });
+        Ok(held.collect())
+    }
+
+    /// The first version, as the tags tell of it.
+    fn first(operation: &Operation, slot: &Slot, facts: &SecretFacts) -> Result<Self, ProvisionError> {
+        let generation = generation_of(&facts.tags).ok_or_else(|| {
+            incomplete(&facts.arn, "has no tag that names its generation: restore its tags")
+        })?;
+        let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
+        let token = match facts.tags.get(REGENERATE_TAG) {
+            Some(digest) => digest.parse().ok(),
+            None => Some(TokenDigest::of(None)),
+        };
+        let protection = match facts.tags.get(PROTECTION_TAG).map(String::as_str) {
+            Some("Envelope") => Some(Protection::Envelope),
+            Some("Service") => Some(Protection::Service),
+            // Only what the node reads has a choice.
+            None if !slot.purpose.is_read_by_the_node() => Some(Protection::Service),
+            _ => None,
+        };
+        let origin = match facts.tags.get(ORIGIN_TAG).map(String::as_str) {
+            None | Some("Function") => Some(KeyOrigin::Function),
+            Some("Kms") => Some(KeyOrigin::Kms),
+            Some(_) => None,
+        };
+        Ok(Self {
+            arn: facts.arn.clone(),
+            version_id: first_version_token(&generation, &name),
+            public: facts.tags.get(PUBLIC_TAG).cloned(),
+            generation,
+            number: None,
+            token,
+            form: protection.zip(origin).map(|(protection, origin)| Form { protection, origin }),
+            key: None,
+        })
+    }
+
+    fn labelled(self, facts: &SecretFacts) -> Self {
+        match label_of(facts, &self.version_id) {
+            Some(label) => self.described_by(&label),
+            None => self,
+        }
+    }
+
+    fn described_by(self, label: &VersionLabel) -> Self {
+        Self {
+            public: Some(label.public_base64()),
+            generation: label.generation.clone(),
+            number: Some(label.number),
+            token: Some(label.token),
+            form: Some(label.form),
+            key: Some(label.key),
+            ..self
+        }
+    }
+
+    /// Whether this version is of the kind that is asked for now: one of a P2P key has a curve, a
+    /// protection and an origin; any other is like the next.
+    pub(crate) fn is_as_declared(&self, spec: &ClusterSpec, slot: &Slot) -> bool {
+        if slot.purpose != Purpose::P2pKey {
+            return true;
+        }
+        let form = Form { protection: spec.protection, origin: spec.key_origin };
+        self.form == Some(form)
+            && public_key(slot, self, &self.arn).is_ok_and(|public| public.curve() == spec.curve)
+    }
+}
+
+/// What the label of a version says.
+pub(crate) fn label_of(facts: &SecretFacts, version_id: &str) -> Option<VersionLabel> {
+    VersionLabel::among(facts.versions.get(version_id)?)
+}
+
+/// The version that a record names for a secret, and the public half it gives it.
+fn named_by(record: &NodeRecord, slot: &Slot) -> Option<(String, Option<String>)> {
+    let current = |keys: &[AcceptedKey]| {
+        let key = keys.iter().find(|key| key.state == KeyState::Current)?;
+        Some((key.version_id.clone()?, Some(key.hash.to_string())))
+    };
+    match &slot.purpose {
+        Purpose::P2pKey => Some((record.version_id.clone(), Some(record.public_key.to_spki_base64()))),
+        Purpose::SharePassword => record.share_version_id.clone().map(|id| (id, None)),
+        Purpose::ManagementKey => current(&record.management_keys),
+        Purpose::ApiKey(application) => record.api_keys.get(application).and_then(|keys| current(keys)),
+    }
+}
