@@ -21,6 +21,8 @@ pub const NODE_KEYS_OPERATIONS: &[&str] = &[
     "PutSecretValue",
     "RestoreSecret",
     "Sign",
+    "TagResource",
+    "UntagResource",
     "UpdateSecret",
     "UpdateSecretVersionStage",
 ];

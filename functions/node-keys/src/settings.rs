@@ -1,7 +1,10 @@
 //! What the function is told by its environment: the one place where it is read.
 
-use aws::{AwsWorld, Credentials, Rates, Settings};
+use aws::{AwsWorld, Credentials, Rates, Settings, SigningKeyArn};
 use provisioning::authority::PinnedStacks;
+
+/// The keys that signed what may be taken over from other stacks; may be left out.
+const FORMER: &str = "KEYBOOT_FORMER_SIGNING_KEY_ARNS";
 
 /// Why the function does not start.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
     let signing_key = variable("KEYBOOT_SIGNING_KEY_ARN")?
         .parse()
         .map_err(|_| SettingsFault::Malformed("KEYBOOT_SIGNING_KEY_ARN", "the full ARN of a KMS key"))?;
+    let former_signing_keys = key_arns(variable(FORMER).unwrap_or_default().as_str())
+        .ok_or(SettingsFault::Malformed(FORMER, "full ARNs of KMS keys, separated by commas"))?;
     let pinned: PinnedStacks = variable("KEYBOOT_STACK_IDS")?.parse().map_err(|_| {
         SettingsFault::Malformed("KEYBOOT_STACK_IDS", "full stack ids (ARNs), separated by commas")
     })?;
@@ -50,6 +55,7 @@ pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
         credentials,
         signing_key,
         rates: rates()?,
+        former_signing_keys,
         #[cfg(feature = "local")]
         endpoint: variable("AWS_ENDPOINT_URL").ok(),
     });
@@ -76,6 +82,12 @@ fn rates() -> Result<Rates, SettingsFault> {
         ),
     };
     Ok(rates)
+}
+
+/// The keys in a list, as the template writes it: what is empty in it names none.
+fn key_arns(list: &str) -> Option<Vec<SigningKeyArn>> {
+    let named = list.split(',').map(str::trim).filter(|arn| !arn.is_empty());
+    named.map(|arn| arn.parse().ok()).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]

@@ -77,7 +77,20 @@ impl RecordSigner for AwsWorld {
     }
 
     async fn verifying_key(&self) -> Result<Vec<u8>, PortError> {
-        let key = self.signer();
+        self.public_half(self.signer()).await
+    }
+
+    fn former_signers(&self) -> Vec<String> {
+        self.former_signing_keys().iter().map(|key| key.as_str().to_owned()).collect()
+    }
+
+    async fn former_verifying_key(&self, signer: &str) -> Result<Vec<u8>, PortError> {
+        self.public_half(signer).await
+    }
+}
+
+impl AwsWorld {
+    async fn public_half(&self, key: &str) -> Result<Vec<u8>, PortError> {
         let answer = self
             .kms()
             .get_public_key()

@@ -1,4 +1,4 @@
-//! Secrets Manager: secrets are created, described, renewed, scheduled, restored and removed, never
+//! Secrets Manager: secrets are created, described, renewed, tagged, scheduled, restored and removed, never
 //! read.
 
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::types::Tag;
 use provisioning::authority::Permit;
 use provisioning::names::SecretName;
+use provisioning::ownership::Tags;
 use provisioning::ports::{
     CURRENT, NewSecret, NewVersion, PortError, SecretFacts, SecretStore, StoredSecret,
 };
@@ -173,6 +174,20 @@ impl SecretStore for AwsWorld {
     async fn schedule_secret(&self, _: &Permit, arn: &str, days: u8) -> Result<(), PortError> {
         let call = self.secrets().delete_secret().secret_id(arn).recovery_window_in_days(days.into());
         self.delete(call, arn).await
+    }
+
+    /// Values of tags that are there already are replaced (Secrets Manager API Reference,
+    /// `TagResource`).
+    async fn tag_secret(&self, _: &Permit, arn: &str, tags: &Tags) -> Result<(), PortError> {
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let call = self.secrets().tag_resource().secret_id(arn).set_tags(Some(tags));
+        call.send().await.map(drop).map_err(|error| failure("TagResource", arn, &error))
+    }
+
+    async fn untag_secret(&self, _: &Permit, arn: &str, keys: &[&str]) -> Result<(), PortError> {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let call = self.secrets().untag_resource().secret_id(arn).set_tag_keys(Some(keys));
+        call.send().await.map(drop).map_err(|error| failure("UntagResource", arn, &error))
     }
 
     async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {

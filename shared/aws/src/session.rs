@@ -42,6 +42,8 @@ pub struct Settings {
     pub signing_key: SigningKeyArn,
     /// How fast the account lets us call.
     pub rates: Rates,
+    /// The keys that signed what may be taken over from other stacks.
+    pub former_signing_keys: Vec<SigningKeyArn>,
     /// Where every service answers; for local emulators only.
     #[cfg(feature = "local")]
     pub endpoint: Option<String>,
@@ -93,6 +95,7 @@ pub struct AwsWorld {
     config: SdkConfig,
     signing_key: SigningKeyArn,
     rates: Rates,
+    former_signing_keys: Vec<SigningKeyArn>,
     pub(crate) log: JsonLines,
     kms: OnceLock<aws_sdk_kms::Client>,
     secrets: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -140,6 +143,7 @@ impl AwsWorld {
             config: builder.build(),
             signing_key: settings.signing_key,
             rates: settings.rates,
+            former_signing_keys: settings.former_signing_keys,
             log: JsonLines,
             kms: OnceLock::new(),
             secrets: OnceLock::new(),
@@ -150,6 +154,10 @@ impl AwsWorld {
 
     pub(crate) fn signing_key(&self) -> &SigningKeyArn {
         &self.signing_key
+    }
+
+    pub(crate) fn former_signing_keys(&self) -> &[SigningKeyArn] {
+        &self.former_signing_keys
     }
 
     pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {

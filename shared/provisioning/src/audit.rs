@@ -35,6 +35,10 @@ pub enum Action {
     Removed,
     /// A public document was withdrawn.
     Withdrawn,
+    /// A secret of another owner was taken over.
+    Adopted,
+    /// A secret that was taken over was handed back.
+    HandedBack,
     /// Something was left as it is, by rule.
     Kept,
 }

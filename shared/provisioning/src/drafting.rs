@@ -63,9 +63,11 @@ impl Drafts {
             let record = draft_record(spec, index, &items, previous)?;
             // What is about to vanish is written anew, but once.
             let anew = may_vanish(index) && !observed.has_published(&operation.generation, index);
+            // What was adopted gets our own signature as soon as it cannot be handed back any more.
+            let is_signed_elsewhere = !observed.provisional && observed.is_signed_by_another(world, index);
             records.push(Draft {
                 name: spec.cluster.record_parameter(index),
-                differs: anew || previous != Some(&record),
+                differs: anew || is_signed_elsewhere || previous != Some(&record),
                 document: record,
             });
             let text = draft_environment(world, spec, index, &items)?;
@@ -79,6 +81,7 @@ impl Drafts {
         let name = spec.cluster.roster_index_parameter();
         let pages = roster::pages(&entries).map_err(|error| refused(&name, error))?;
         let mut index = RosterIndex {
+            adopted_from: observed.index().and_then(|previous| previous.adopted_from.clone()),
             cluster: spec.cluster.clone(),
             finished: Vec::new(),
             generation: operation.generation.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ownership::OwnerId;
 use crate::ports::{MakeError, PortError};
 use crate::properties::PropertyFault;
 use crate::signed::DocumentError;
@@ -25,7 +26,7 @@ pub enum ProvisionError {
     )]
     NotInProgress(String),
     /// A name belongs to somebody else.
-    #[error("{subject} belongs to {owner}: nothing of it was touched; choose another Cluster or Namespace")]
+    #[error("{subject} belongs to {owner}: nothing of it was touched; {}", what_helps(owner))]
     Foreign {
         /// The name.
         subject: String,
@@ -39,6 +40,40 @@ pub enum ProvisionError {
         subject: String,
         /// What is wrong with it.
         error: DocumentError,
+    },
+    /// A cluster's documents are signed by a key that is not pinned.
+    #[error(
+        "{subject} is signed with {signer}, which this function does not trust: nothing was changed; to take \
+         over what another KMS Stack has made, name this key in the parameter FormerRecordKeyArns{}",
+        adopt_from(.owner.as_deref())
+    )]
+    UnknownSigner {
+        /// The parameter.
+        subject: String,
+        /// The key that it names.
+        signer: String,
+        /// The owner, as far as tags tell.
+        owner: Option<String>,
+    },
+    /// The secrets of an old owner were not taken over.
+    #[error("nothing of {from} was taken over: {fault}")]
+    NotAdopted {
+        /// The old owner.
+        from: String,
+        /// Why, and what to do.
+        fault: String,
+    },
+    /// What was taken over may not change yet.
+    #[error(
+        "the cluster was taken over from {from}, which still exists, so that it can be handed back as it was: \
+         {change}, and nothing may change before {from} is gone; adopt with the same properties first, remove \
+         it from its template, change afterwards"
+    )]
+    Provisional {
+        /// The old owner.
+        from: String,
+        /// What would change.
+        change: &'static str,
     },
     /// A thing lacks what is needed to go on with it.
     #[error("{subject} {fault}")]
@@ -77,4 +112,17 @@ pub enum ProvisionError {
     /// A service did not do what was asked.
     #[error(transparent)]
     Port(#[from] PortError),
+}
+
+/// What to do about a name that is taken: whoever is one of our resources can be taken over.
+fn what_helps(owner: &str) -> String {
+    if owner.parse::<OwnerId>().is_ok() {
+        format!("set AdoptFrom to {owner} to take it over, or choose another Cluster or Namespace")
+    } else {
+        "choose another Cluster or Namespace".to_owned()
+    }
+}
+
+fn adopt_from(owner: Option<&str>) -> String {
+    owner.map(|owner| format!(" and set AdoptFrom to {owner}")).unwrap_or_default()
 }

@@ -131,7 +131,11 @@ impl Attempt<'_> {
         let before = self.observed.index();
         let text = read_one(world, &name).await?;
         let standing = standing(text.as_deref(), &self.observed.keys, owner);
-        let (_, entries) = read_pages(world, cluster, &standing).await?;
+        let listed = match &standing {
+            Standing::Ours(index) => Some(index),
+            _ => None,
+        };
+        let (_, entries) = read_pages(world, cluster, listed).await?;
         let index = match standing {
             Standing::Ours(index) => index,
             Standing::None if before.is_none() => return Ok(RosterNow::default()),

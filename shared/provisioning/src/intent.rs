@@ -102,6 +102,7 @@ mod tests {
 
     fn index(serial: u64) -> RosterIndex {
         RosterIndex {
+            adopted_from: None,
             cluster: "a/b".parse().unwrap(),
             finished: Vec::new(),
             generation: Generation::new("any"),

@@ -4,6 +4,7 @@
 //! them. [`reconcile`] is Create and Update, [`remove`] is Delete. It makes keys, never reads one
 //! back, and changes nothing without a [`Permit`](authority::Permit).
 
+mod adopting;
 pub mod audit;
 pub mod authority;
 mod drafting;

@@ -184,6 +184,14 @@ impl ClusterName {
     pub fn intent_parameter(&self, owner_digest: &str) -> ParameterName {
         ParameterName(format!("/{self}/intent/{owner_digest}"))
     }
+
+    /// The parameter in which whoever takes over an owner's secrets claims them.
+    ///
+    /// The old owner is the name's last part, so that of two who want the same secrets one comes first.
+    #[must_use]
+    pub fn adoption_parameter(&self, old_owner_digest: &str) -> ParameterName {
+        ParameterName(format!("/{self}/adoption/{old_owner_digest}"))
+    }
 }
 
 impl FromStr for ClusterName {
@@ -362,5 +370,9 @@ mod tests {
         assert_eq!(cluster.environment_parameter(index).as_str(), "/keyboot/prod/tsm/node/2/env");
         assert_eq!(cluster.roster_index_parameter().as_str(), "/keyboot/prod/tsm/roster/index");
         assert_eq!(cluster.roster_page_parameter(7, 0).as_str(), "/keyboot/prod/tsm/roster/7/page/0");
+        assert_eq!(
+            cluster.adoption_parameter("0123456789abcdef").as_str(),
+            "/keyboot/prod/tsm/adoption/0123456789abcdef"
+        );
     }
 }

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use key_material::P2pPublicKey;
 
+use crate::adopting::Claimed;
 use crate::intent::{self, Intent};
 use crate::names::{Application, ClusterName, NodeIndex, ParameterName, Purpose, Slot};
-use crate::ownership::{Generation, OWNER_TAG, Owner, PUBLIC_TAG};
+use crate::ownership::{Generation, OWNER_TAG, Owner, OwnerId, PUBLIC_TAG};
 use crate::parallel::{both, each};
 use crate::ports::{PortError, Publisher, RecordSigner, SecretFacts, SecretStore, World};
 use crate::record::NodeRecord;
@@ -22,7 +23,7 @@ use crate::version_label::VersionLabel;
 const NAMES_A_READ: usize = 10;
 
 /// The roster index that stands under a cluster's name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Standing {
     /// There is none.
     None,
@@ -34,26 +35,44 @@ pub(crate) enum Standing {
     Unreadable(DocumentError),
 }
 
+impl Standing {
+    /// The index, whose ever it is.
+    pub(crate) fn index(&self) -> Option<&RosterIndex> {
+        match self {
+            Self::Ours(index) | Self::Foreign(index) => Some(index),
+            Self::None | Self::Unreadable(_) => None,
+        }
+    }
+}
+
 /// What stands in a secret's place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// A secret of this owner.
     Ours(SecretFacts),
     /// A secret of somebody else, as far as its tags tell.
-    Foreign(String),
+    Foreign(SecretFacts),
 }
 
 /// A node's record as it is stored, and what checking it gave.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StoredRecord {
     pub(crate) text: String,
     pub(crate) checked: Result<NodeRecord, DocumentError>,
 }
 
 /// What is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Observed {
     pub(crate) keys: PinnedKeys,
+    /// The claim of another on what this owner has.
+    pub(crate) claimed: Option<Claimed>,
+    /// The claim that stands on what `AdoptFrom` names, whose ever it is.
+    pub(crate) claim: Option<Claimed>,
+    /// Whether the note of what `AdoptFrom` names tells of an operation that never ended.
+    pub(crate) former_is_at_work: bool,
+    /// Whether what was adopted may have to be handed back: then it stays as it is, signatures too.
+    pub(crate) provisional: bool,
     pub(crate) standing: Standing,
     /// What is wrong with the pages of an index of ours. Then nothing is known of what it lists.
     pub(crate) broken: Option<DocumentError>,
@@ -73,6 +92,8 @@ pub(crate) struct Observed {
 pub(crate) struct Candidates {
     pub(crate) nodes: BTreeSet<NodeIndex>,
     pub(crate) applications: BTreeSet<Application>,
+    /// The old owner whose secrets are taken over.
+    pub(crate) adopt_from: Option<OwnerId>,
 }
 
 impl Observed {
@@ -151,9 +172,35 @@ impl Observed {
         })
     }
 
+    /// The secrets of others.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = (&Slot, &SecretFacts)> {
+        self.secrets.iter().filter_map(|(slot, place)| match place {
+            Place::Foreign(facts) => Some((slot, facts)),
+            Place::Ours(_) => None,
+        })
+    }
+
+    /// Whether a node's secrets are somebody else's: some are, and where `or_shared` is not set none
+    /// is ours.
+    pub(crate) fn is_anothers(&self, index: NodeIndex, or_shared: bool) -> bool {
+        self.foreign().any(|(slot, _)| slot.index == index)
+            && (or_shared || self.ours().all(|(slot, _)| slot.index != index))
+    }
+
+    /// The owner before an adoption that is not confirmed yet, as our index tells.
+    pub(crate) fn adopted_from(&self) -> Option<Owner> {
+        self.index()?.adopted_from.as_ref()?.parsed()
+    }
+
     /// Whether the roster lists the node.
     pub(crate) fn lists(&self, index: NodeIndex) -> bool {
         self.entries.iter().any(|entry| entry.index == index)
+    }
+
+    /// Whether the node's record carries the signature of another key than ours.
+    pub(crate) fn is_signed_by_another(&self, world: &impl RecordSigner, index: NodeIndex) -> bool {
+        let signer = self.records.get(&index).and_then(|record| signed::signer_of(&record.text));
+        signer.is_some_and(|signer| signer != world.signer())
     }
 
     /// The node's record, where it checks out.
@@ -169,17 +216,52 @@ pub(crate) async fn observe(
     mut candidates: Candidates,
 ) -> Result<Observed, PortError> {
     let cluster = owner.id.cluster();
-    let first = [cluster.roster_index_parameter(), cluster.intent_parameter(owner.id.digest())];
+    let mut first = vec![
+        cluster.roster_index_parameter(),
+        cluster.intent_parameter(owner.id.digest()),
+        cluster.adoption_parameter(owner.id.digest()),
+    ];
+    let old = candidates.adopt_from.clone().filter(|old| *old != owner.id && old.cluster() == cluster);
+    if let Some(old) = &old {
+        first.extend([cluster.adoption_parameter(old.digest()), cluster.intent_parameter(old.digest())]);
+    }
     let (spki, documents) = both(world.verifying_key(), world.read_documents(&first)).await?;
-    let keys = pin(world, &spki)?;
-    let [index, intent] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
-    let standing = standing(index, &keys, owner);
+    let mut keys = pin(world, &spki)?;
+    let [index, intent, claimed, claim, former_intent] =
+        [0, 1, 2, 3, 4].map(|n| documents.get(n).and_then(Option::as_deref));
+    let mut standing = standing(index, &keys, owner);
+    let is_adopted = matches!(&standing, Standing::Ours(index) if index.adopted_from.is_some());
+    if old.is_some() || is_adopted {
+        keys = pin_former(world, keys).await?;
+        standing = self::standing(index, &keys, owner);
+    }
+    let former = match &standing {
+        Standing::Ours(index) => index.adopted_from.as_ref().and_then(|former| former.owner.parse().ok()),
+        _ => None,
+    };
+    // The declaration may not name any more what was taken over.
+    let claim = match former.filter(|former: &OwnerId| old.as_ref() != Some(former)) {
+        Some(former) => read_one(world, &cluster.adoption_parameter(former.digest())).await?,
+        None => claim.map(str::to_owned),
+    };
+    let claimed = claimed.map(|text| Claimed::read(text, &keys));
+    let claim = claim.map(|text| Claimed::read(&text, &keys));
+    let former_is_at_work = former_intent
+        .and_then(|text| signed::verify::<Intent>(text, &keys).ok())
+        .is_some_and(|intent| intent.is_open(standing.index()));
     // A note that does not check out is no note: it could name things for removal.
     let intent = intent
         .and_then(|text| signed::verify::<Intent>(text, &keys).ok())
         .filter(|intent| intent.owner == owner.id.as_str());
     let index_text = index.map(str::to_owned);
-    let (pages, entries) = read_pages(world, cluster, &standing).await?;
+    let listed = match &standing {
+        Standing::Ours(index) => Some(index),
+        Standing::Foreign(index) if old.as_ref().is_some_and(|old| index.owner == old.as_str()) => {
+            Some(index)
+        }
+        _ => None,
+    };
+    let (pages, entries) = read_pages(world, cluster, listed).await?;
     let (broken, entries) = match entries {
         Ok(entries) => (None, entries),
         Err(error) => (Some(error), Vec::new()),
@@ -214,6 +296,10 @@ pub(crate) async fn observe(
     secrets.extend(describe_all(world, owner, late).await?);
     let mut observed = Observed {
         keys,
+        claimed,
+        claim,
+        former_is_at_work,
+        provisional: false,
         standing,
         broken,
         intent,
@@ -273,6 +359,22 @@ fn pin(world: &impl RecordSigner, spki: &[u8]) -> Result<PinnedKeys, PortError> 
     })
 }
 
+/// Trusts the former keys as well, as far as they can be had: what one that is gone has signed is
+/// refused by its name.
+async fn pin_former(world: &impl RecordSigner, keys: PinnedKeys) -> Result<PinnedKeys, PortError> {
+    let mut pinned = keys;
+    for signer in world.former_signers() {
+        match world.former_verifying_key(&signer).await {
+            Ok(spki) => {
+                pinned = pinned.clone().pin(signer, &spki).unwrap_or(pinned);
+            }
+            Err(error @ PortError::Unavailable { .. }) => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(pinned)
+}
+
 /// What an index, if one is stored, says to this owner.
 pub(crate) fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -> Standing {
     let Some(stored) = stored else { return Standing::None };
@@ -283,13 +385,13 @@ pub(crate) fn standing(stored: Option<&str>, keys: &PinnedKeys, owner: &Owner) -
     }
 }
 
-/// The pages of an index of ours, and what they list.
+/// The pages of an index, and what they list.
 pub(crate) async fn read_pages(
     world: &impl Publisher,
     cluster: &ClusterName,
-    standing: &Standing,
+    index: Option<&RosterIndex>,
 ) -> Result<(Vec<String>, Result<Vec<RosterEntry>, DocumentError>), PortError> {
-    let Standing::Ours(index) = standing else { return Ok((Vec::new(), Ok(Vec::new()))) };
+    let Some(index) = index else { return Ok((Vec::new(), Ok(Vec::new()))) };
     let names: Vec<_> =
         (0..index.pages).map(|page| cluster.roster_page_parameter(index.serial, page)).collect();
     let pages: Vec<String> = read_all(world, &names).await?.into_iter().flatten().collect();
@@ -351,12 +453,13 @@ async fn describe_all(
 
 /// Whose secret this is, by its tags.
 pub(crate) fn place(owner: &Owner, facts: SecretFacts) -> Place {
-    if owner.owns(&facts.tags) {
-        Place::Ours(facts)
-    } else {
-        let id = facts.tags.get(OWNER_TAG).map(|id| printable(id));
-        Place::Foreign(id.unwrap_or_else(|| "somebody who is not a keyboot resource".into()))
-    }
+    if owner.owns(&facts.tags) { Place::Ours(facts) } else { Place::Foreign(facts) }
+}
+
+/// Whose a secret is, as it may stand in a message.
+pub(crate) fn owner_shown(facts: &SecretFacts) -> String {
+    let id = facts.tags.get(OWNER_TAG).map(|id| printable(id));
+    id.unwrap_or_else(|| "somebody who is not a keyboot resource".into())
 }
 
 /// A tag's value as far as it may stand in a message.

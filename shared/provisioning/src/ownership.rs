@@ -34,6 +34,15 @@ pub const ORIGIN_TAG: &str = "keyboot:origin";
 /// The tag with the digest of the `Regenerate` token of the first version, where there was one.
 pub const REGENERATE_TAG: &str = "keyboot:regenerate";
 
+/// The tag that names the owner before an adoption, until it is confirmed.
+pub const ADOPTED_FROM_TAG: &str = "keyboot:adopted-from";
+/// The tag that names this owner's stack.
+pub const ADOPTED_STACK_TAG: &str = "keyboot:adopted-from-stack";
+/// The tag that names this owner in its template.
+pub const ADOPTED_RESOURCE_TAG: &str = "keyboot:adopted-from-resource";
+/// The tags of an adoption.
+pub const ADOPTION_TAGS: [&str; 3] = [ADOPTED_FROM_TAG, ADOPTED_STACK_TAG, ADOPTED_RESOURCE_TAG];
+
 /// The tags of a stored thing.
 pub type Tags = BTreeMap<String, String>;
 
@@ -161,6 +170,47 @@ impl Owner {
             (RESOURCE_TAG.into(), self.logical_id.clone()),
             (CLUSTER_TAG.into(), self.id.cluster().to_string()),
         ])
+    }
+
+    /// The owner that `tags` name, if they name one of our form.
+    #[must_use]
+    pub fn named_by(tags: &Tags) -> Option<Self> {
+        Self::in_tags(tags, [OWNER_TAG, STACK_TAG, RESOURCE_TAG])
+    }
+
+    /// The owner before an adoption that is not confirmed, if `tags` name one.
+    #[must_use]
+    pub fn adopted_from(tags: &Tags) -> Option<Self> {
+        Self::in_tags(tags, ADOPTION_TAGS)
+    }
+
+    fn in_tags(tags: &Tags, [id, stack, resource]: [&str; 3]) -> Option<Self> {
+        Some(Self {
+            id: tags.get(id)?.parse().ok()?,
+            stack_id: tags.get(stack)?.clone(),
+            logical_id: tags.get(resource)?.clone(),
+        })
+    }
+
+    /// The tags that make a secret this owner's.
+    #[must_use]
+    pub fn owner_tags(&self) -> Tags {
+        Tags::from([
+            (OWNER_TAG.into(), self.id.to_string()),
+            (STACK_TAG.into(), self.stack_id.clone()),
+            (RESOURCE_TAG.into(), self.logical_id.clone()),
+        ])
+    }
+
+    /// The same for a secret of another owner, with what it takes to hand it back to that one: all
+    /// of it goes on in one call.
+    #[must_use]
+    pub fn adopting_tags(&self, former: &Self) -> Tags {
+        let mut tags = self.owner_tags();
+        tags.insert(ADOPTED_FROM_TAG.into(), former.id.to_string());
+        tags.insert(ADOPTED_STACK_TAG.into(), former.stack_id.clone());
+        tags.insert(ADOPTED_RESOURCE_TAG.into(), former.logical_id.clone());
+        tags
     }
 
     /// Whether `tags` name this owner: the physical id and the stack, both.

@@ -9,14 +9,15 @@ use key_material::P2pPublicKey;
 
 use crate::error::ProvisionError;
 use crate::names::{NodeIndex, Purpose, Slot};
-use crate::observing::{Candidates, Observed, Place, Standing};
-use crate::operation::Operation;
-use crate::ownership::generation_of;
+use crate::observing::{Candidates, Observed, Place, Standing, owner_shown};
+use crate::operation::{Operation, OperationKind};
+use crate::ownership::{Owner, generation_of};
 use crate::ports::SecretFacts;
 use crate::properties::{ClusterSpec, LenientSpec, PropertyFault};
 use crate::publishing::refused;
 use crate::renewing::Renewal;
 use crate::roster::RosterIndex;
+use crate::signed::DocumentError;
 use crate::version_label::KeyDigest;
 use crate::versions::Item;
 
@@ -44,8 +45,11 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Candidates {
-    let mut candidates =
-        Candidates { nodes: spec.nodes.clone(), applications: spec.applications.iter().cloned().collect() };
+    let mut candidates = Candidates {
+        nodes: spec.nodes.clone(),
+        applications: spec.applications.iter().cloned().collect(),
+        adopt_from: spec.adopt_from.clone(),
+    };
     if let Some(before) = before {
         candidates.nodes.extend(&before.nodes);
         candidates.applications.extend(before.applications.iter().cloned());
@@ -67,11 +71,19 @@ pub(crate) fn refuse_what_is_not_ours(
                 owner: other.owner.clone(),
             });
         }
+        Standing::Unreadable(DocumentError::UnknownSigner(signer)) => {
+            let owners = observed.foreign().filter_map(|(_, facts)| Owner::named_by(&facts.tags));
+            return Err(ProvisionError::UnknownSigner {
+                subject: index.to_string(),
+                signer: signer.clone(),
+                owner: owners.map(|owner| owner.id.to_string()).next(),
+            });
+        }
         Standing::Unreadable(error) => return Err(refused(&index, error.clone())),
     }
     let declared = spec.slots();
     for (slot, place) in &observed.secrets {
-        if let Place::Foreign(owner) = place
+        if let Place::Foreign(facts) = place
             && declared.contains(slot)
         {
             return Err(ProvisionError::Foreign {
@@ -79,7 +91,7 @@ pub(crate) fn refuse_what_is_not_ours(
                     "secret {}",
                     operation.owner.id.cluster().secret_name(slot.index, &slot.purpose)
                 ),
-                owner: owner.clone(),
+                owner: owner_shown(facts),
             });
         }
     }
@@ -145,8 +157,13 @@ impl Plan {
             .is_some_and(|intent| intent.generations.first() != Some(&operation.generation));
         let lists_others = observed.entries.iter().map(|entry| &entry.index).ne(&spec.nodes)
             && !observed.is_committed(&operation.generation);
+        // What was taken over comes back with a roster of its own.
+        let is_adopted = operation.kind == OperationKind::Create
+            && observed.adopted_from().is_some()
+            && !observed.provisional
+            && !observed.is_committed(&operation.generation);
         let makes = !self.made.is_empty() || !self.restored.is_empty() || !self.renewed.is_empty();
-        makes || lists_others || of_another
+        is_adopted || makes || lists_others || of_another
     }
 }
 

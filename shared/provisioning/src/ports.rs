@@ -195,6 +195,20 @@ pub trait SecretStore {
         arn: &str,
         days: u8,
     ) -> impl Future<Output = Result<(), PortError>>;
+    /// Sets tags of a secret that is not in its recovery window; others stay.
+    fn tag_secret(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        tags: &Tags,
+    ) -> impl Future<Output = Result<(), PortError>>;
+    /// Takes tags off a secret that is not in its recovery window; those that are not there are fine.
+    fn untag_secret(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        keys: &[&str],
+    ) -> impl Future<Output = Result<(), PortError>>;
     /// Removes a secret that nobody can have used, for good; one that is gone is fine.
     fn remove_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
 }
@@ -275,6 +289,10 @@ pub trait RecordSigner {
     ) -> impl Future<Output = Result<Vec<u8>, PortError>>;
     /// The public half, SPKI in DER.
     fn verifying_key(&self) -> impl Future<Output = Result<Vec<u8>, PortError>>;
+    /// The ARNs of the keys that signed what may be taken over, beside the signer.
+    fn former_signers(&self) -> Vec<String>;
+    /// The public half of one of these, SPKI in DER.
+    fn former_verifying_key(&self, signer: &str) -> impl Future<Output = Result<Vec<u8>, PortError>>;
 }
 
 /// Where public documents are kept.

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::names::{
     Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Slot,
 };
+use crate::ownership::OwnerId;
 use crate::sealing::{KeyOrigin, Protection};
 use crate::version_label::{RegenerateToken, TokenDigest};
 
@@ -87,7 +88,11 @@ pub const PROPERTIES: &[PropertyRule] = &[
     rule("RecoveryWindowDays", "30", "a whole number from 7 to 30"),
     rule("ShareSecretOnDelete", "Retain", "Retain or Schedule"),
     rule("Regenerate", "", "a token of 1 to 64 characters of A-Z, a-z, 0-9, . _ and -"),
-    rule("AdoptFrom", "", "the physical id of the old owner, keyboot/<namespace>/<cluster>/<16 hex digits>"),
+    rule(
+        "AdoptFrom",
+        "",
+        "the physical id of the old owner, keyboot/<namespace>/<cluster>/<16 hex digits>, with the Namespace and Cluster of this resource",
+    ),
 ];
 
 /// Properties that are CloudFormation's own.
@@ -181,6 +186,8 @@ pub struct ClusterSpec {
     pub peer_record_arns: Vec<String>,
     /// What happens to what is no longer asked for.
     pub deletion: DeletionRules,
+    /// The old owner whose secrets are taken over.
+    pub adopt_from: Option<OwnerId>,
 }
 
 impl ClusterSpec {
@@ -202,6 +209,7 @@ impl ClusterSpec {
             _ => Protection::Envelope,
         };
         Ok(Self {
+            adopt_from: reader.adopt_from(&cluster)?,
             cluster,
             nodes: reader.nodes()?,
             kms_key: reader.kms_key()?,
@@ -255,6 +263,8 @@ pub struct LenientSpec {
     pub applications: BTreeSet<Application>,
     /// The deletion rules; where unreadable, the default, which is to lose nothing.
     pub deletion: DeletionRules,
+    /// The old owner whose secrets were to be taken over, where it can be read.
+    pub adopt_from: Option<OwnerId>,
 }
 
 impl LenientSpec {
@@ -276,11 +286,13 @@ impl LenientSpec {
             nodes: texts("Nodes").into_iter().filter_map(|text| text.parse().ok()).collect(),
             applications,
             deletion: reader.deletion_rules().unwrap_or(careful),
+            adopt_from: properties.get(ADOPT_FROM).and_then(Value::as_str).and_then(|id| id.parse().ok()),
         }
     }
 }
 
 const DEFAULT_APPLICATION: &str = "default";
+const ADOPT_FROM: &str = "AdoptFrom";
 
 fn rule_of(name: &str) -> Option<&'static PropertyRule> {
     PROPERTIES.iter().find(|rule| rule.name == name)
@@ -512,15 +524,18 @@ impl<'a> Reader<'a> {
         if self.boolean("AllowAccountReaders")? {
             return Err(not_offered("AllowAccountReaders"));
         }
-        if let Some(id) = self.text("AdoptFrom")? {
-            let is_id = id.parse::<crate::ownership::OwnerId>().is_ok();
-            return Err(if is_id {
-                not_offered("AdoptFrom")
-            } else {
-                fault("AdoptFrom", "is not a physical id")
-            });
-        }
         Ok(())
+    }
+
+    /// An old owner of the same cluster: the names of secrets follow from it.
+    fn adopt_from(&self, cluster: &ClusterName) -> Result<Option<OwnerId>, PropertyFault> {
+        let Some(text) = self.text(ADOPT_FROM)? else { return Ok(None) };
+        let id: OwnerId = text.parse().map_err(|_| fault(ADOPT_FROM, "is not a physical id"))?;
+        if id.cluster() == cluster {
+            Ok(Some(id))
+        } else {
+            Err(fault(ADOPT_FROM, "is of another Namespace or Cluster than this resource"))
+        }
     }
 }
 

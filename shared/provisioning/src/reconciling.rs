@@ -4,6 +4,7 @@
 //! anything go, and the note last. A repeated request finds its own work done and answers the
 //! same; a request that changes nothing writes nothing; one that another has followed stops.
 
+use crate::adopting;
 use crate::authority::{Permit, PinnedStacks, permit};
 use crate::drafting::Drafts;
 use crate::error::ProvisionError;
@@ -36,6 +37,7 @@ pub async fn reconcile(
         return Err(ProvisionError::NotPinned);
     }
     let observed = observe(world, &operation.owner, candidates(spec, before)).await?;
+    let observed = adopting::adopt(world, pinned, operation, spec, before, observed).await?;
     refuse_what_is_not_ours(operation, spec, &observed)?;
     refuse_what_is_over(operation, &observed)?;
     let plan = Plan::of(operation, spec, &observed)?;
@@ -47,16 +49,21 @@ pub async fn reconcile(
         Err(stopped) => return Err(attempt.give_up(world, stopped).await),
     };
     let Attempt { mut plan, permit, .. } = attempt;
-    if let Some(permit) = permit {
+    if permit.is_some() {
         // What a follower has taken back into service must not be let go of.
         let is_marked = drafts.index.differs || observed.is_committed(&operation.generation);
         refuse_what_was_overtaken(world, operation, &observed, is_marked).await?;
+    }
+    // Nothing loses a tag any more once it is in its recovery window.
+    adopting::confirm(world, pinned, operation, &observed).await?;
+    if let Some(permit) = permit {
         let pages = drafts.page_names(operation);
         let written = drafts.index.differs.then_some(pages.as_slice());
         let noted = plan.noted || observed.intent.is_some();
         let told = retiring::retire(world, &permit, operation, &observed, leaving, written, noted).await?;
         plan.told.extend(told);
     }
+    plan.told.extend(adopting::tell(&observed));
     Ok(drafts.outcome(world, operation, spec, plan))
 }
 

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::adopting;
 use crate::audit::{Action, AuditEvent};
 use crate::authority::{Permit, PinnedStacks, permit};
 use crate::error::ProvisionError;
@@ -174,9 +175,21 @@ pub async fn remove(
     operation: &Operation,
     spec: &LenientSpec,
 ) -> Result<Vec<String>, ProvisionError> {
-    let candidates = Candidates { nodes: spec.nodes.clone(), applications: spec.applications.clone() };
-    let observed = observe(world, &operation.owner, candidates).await?;
-    let removal = Removal::of_all(operation, &observed, spec.deletion);
+    let candidates = Candidates {
+        nodes: spec.nodes.clone(),
+        applications: spec.applications.clone(),
+        adopt_from: spec.adopt_from.clone(),
+    };
+    let mut observed = observe(world, &operation.owner, candidates.clone()).await?;
+    if let Some(other) = adopting::claimed_by_another(world, &observed).await? {
+        return Ok(vec![format!("everything was left alone: {other} takes this cluster over")]);
+    }
+    let handed_back = adopting::hand_back_before_removal(world, pinned, operation, &observed).await?;
+    if handed_back.is_some() {
+        observed = observe(world, &operation.owner, candidates).await?;
+    }
+    let mut removal = Removal::of_all(operation, &observed, spec.deletion);
+    removal.told.extend(handed_back);
     if removal.is_empty() {
         return Ok(removal.told);
     }
@@ -243,6 +256,9 @@ impl Removal {
                 "{foreign} secrets under this cluster's names are somebody else's and were left alone"
             ));
         }
+        if let Standing::Foreign(index) = &observed.standing {
+            removal.told.push(format!("the cluster belongs to {}", index.owner));
+        }
         if let Standing::Unreadable(error) = &observed.standing {
             removal.told.push(format!("{} was left alone: {error}", cluster.roster_index_parameter()));
         }
@@ -256,6 +272,9 @@ impl Removal {
         // With nothing else to do, this removal has been through here before.
         if all && !removal.is_empty() {
             removal.roster(operation, observed, rules);
+            // Confirmed by now: it goes with the rest.
+            let former = observed.adopted_from();
+            removal.last.extend(former.map(|former| cluster.adoption_parameter(former.id.digest())));
         }
         removal
     }
@@ -297,6 +316,11 @@ impl Removal {
         observed: &Observed,
         rules: DeletionRules,
     ) {
+        // Where the cluster is another's, so is a node that both have secrets of; where it is ours,
+        // one that only others have secrets of.
+        if observed.is_anothers(index, observed.index().is_none()) {
+            return;
+        }
         let cluster = operation.owner.id.cluster();
         let (record, environment) = (cluster.record_parameter(index), cluster.environment_parameter(index));
         let mut ours = observed.ours().map(|(slot, _)| slot).filter(|slot| slot.index == index);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::names::{ClusterName, NodeIndex};
-use crate::ownership::Generation;
+use crate::ownership::{Generation, Owner};
 use crate::record::NodeRecord;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
 use crate::version_label::{RegenerateToken, TokenDigest};
@@ -46,10 +46,46 @@ struct Page {
     nodes: Vec<RosterEntry>,
 }
 
+/// A stack resource as a signed document names it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamedOwner {
+    /// Its physical id.
+    pub owner: String,
+    /// Its name in the template.
+    pub resource: String,
+    /// The ARN of its stack.
+    pub stack: String,
+}
+
+impl From<&Owner> for NamedOwner {
+    fn from(owner: &Owner) -> Self {
+        Self {
+            owner: owner.id.to_string(),
+            resource: owner.logical_id.clone(),
+            stack: owner.stack_id.clone(),
+        }
+    }
+}
+
+impl NamedOwner {
+    /// The same parsed; `None` where the id is not of our form.
+    pub(crate) fn parsed(&self) -> Option<Owner> {
+        Some(Owner {
+            id: self.owner.parse().ok()?,
+            stack_id: self.stack.clone(),
+            logical_id: self.resource.clone(),
+        })
+    }
+}
+
 /// The index of a roster: what its pages hold, and who stands behind them.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RosterIndex {
+    /// The owner before an adoption that is not confirmed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted_from: Option<NamedOwner>,
     /// The cluster.
     pub cluster: ClusterName,
     /// The operations that wrote the indexes before this one, the latest first, at most

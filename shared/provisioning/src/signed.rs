@@ -171,6 +171,12 @@ pub fn verify<D: Document>(stored: &str, keys: &PinnedKeys) -> Result<D, Documen
     Ok(document)
 }
 
+/// The key that a stored document says it is signed with. Nothing is proven by it.
+pub(crate) fn signer_of(stored: &str) -> Option<String> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stored).ok()?;
+    serde_json::from_str(fields.get("signer")?.get()).ok()
+}
+
 fn digest<D: Document>(text: &str) -> [u8; 32] {
     Sha256::new().chain_update(D::DOMAIN).chain_update("\n").chain_update(text).finalize().into()
 }

@@ -13,7 +13,7 @@ use crate::error::ProvisionError;
 use crate::intent::Intent;
 use crate::making::{MadeValue, make_value};
 use crate::names::{NodeIndex, Purpose, SecretName, Slot};
-use crate::observing::{Observed, Place, place};
+use crate::observing::{Observed, Place, owner_shown, place};
 use crate::operation::Operation;
 use crate::ownership::{ORIGIN_TAG, REGENERATE_TAG, first_version_token};
 use crate::parallel::{AT_ONCE, both, each};
@@ -208,6 +208,8 @@ async fn found_in_the_way(
             Err(incomplete(name.as_str(), "was scheduled for deletion meanwhile: try again"))
         }
         Place::Ours(facts) => Item::found(operation, slot, &facts, None),
-        Place::Foreign(owner) => Err(ProvisionError::Foreign { subject: format!("secret {name}"), owner }),
+        Place::Foreign(facts) => {
+            Err(ProvisionError::Foreign { subject: format!("secret {name}"), owner: owner_shown(&facts) })
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The rules that never break, tried on the real function and the contract double: a death and a
 //! fault at every call, deliveries that meet, and what the record of calls proves.
 
+mod adopting;
 mod cloudformation;
 mod crash;
 mod faults;

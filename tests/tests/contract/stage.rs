@@ -97,6 +97,8 @@ pub(crate) struct Stage {
     pub(crate) stack: KmsStack,
     /// The key that records are signed with, pinned as a reader pins it.
     pub(crate) keys: PinnedKeys,
+    /// The logical id of the resource that events speak of.
+    pub(crate) logical_id: String,
     program: PathBuf,
 }
 
@@ -107,7 +109,21 @@ impl Stage {
         let stack = KmsStack::deploy(&double, [])?;
         let root = Credentials::new(&stack.place.account, "of-nobody", None, None, "contract");
         let keys = cluster::pin(&Cloud::with(&double.endpoint(), root), &stack.record_key).await?;
-        Ok(Self { double, stack, keys, program: bootstrap("node-keys", Build::Local)? })
+        let program = bootstrap("node-keys", Build::Local)?;
+        Ok(Self { double, stack, keys, logical_id: LOGICAL_ID.to_owned(), program })
+    }
+
+    /// From now on events speak of this resource.
+    pub(crate) fn speak_of(&mut self, logical_id: &str) {
+        logical_id.clone_into(&mut self.logical_id);
+    }
+
+    /// From now on events are another KMS Stack's, and its function serves them.
+    pub(crate) async fn move_to(&mut self, stack: KmsStack) -> Result<()> {
+        let root = Credentials::new(&stack.place.account, "of-nobody", None, None, "contract");
+        self.keys = cluster::pin(&Cloud::with(&self.double.endpoint(), root), &stack.record_key).await?;
+        self.stack = stack;
+        Ok(())
     }
 
     /// A stage on which these requests have been carried out.
@@ -126,7 +142,7 @@ impl Stage {
         let world = self.double.with(|world| world.clone());
         double.with(|other| *other = world);
         let (stack, keys, program) = (self.stack.clone(), self.keys.clone(), self.program.clone());
-        Ok(Self { double, stack, keys, program })
+        Ok(Self { double, stack, keys, logical_id: self.logical_id.clone(), program })
     }
 
     /// The physical id of the resource's cluster.
@@ -134,7 +150,7 @@ impl Stage {
         let declaration = Sha256::new()
             .chain_update(&self.stack.stack_id)
             .chain_update([0])
-            .chain_update(LOGICAL_ID)
+            .chain_update(&self.logical_id)
             .finalize();
         format!("keyboot/keyboot/{cluster}/{}", hex::encode(&declaration[..8]))
     }
@@ -205,7 +221,7 @@ impl Stage {
             stack.clone_into(&mut shown.status);
             let mut keys = Resource::new("Custom::NodeKeys", resource);
             keys.physical_id = physical_id.map(str::to_owned);
-            shown.resources.insert(LOGICAL_ID.to_owned(), keys);
+            shown.resources.insert(self.logical_id.clone(), keys);
         });
     }
 
@@ -213,7 +229,8 @@ impl Stage {
     pub(crate) async fn start(&self, sent: &Sent, session: &str) -> Result<Delivery> {
         let receiver = Receiver::start().await?;
         let url = receiver.url(&format!("/answer?signature=of-{session}"));
-        let event = sent.event(&self.stack.stack_id, &self.stack.secrets_key, &url);
+        let mut event = sent.event(&self.stack.stack_id, &self.stack.secrets_key, &url);
+        event["LogicalResourceId"] = self.logical_id.as_str().into();
         let mut environment = runtime::environment("node-keys");
         environment.extend(self.stack.environment_of(session));
         environment.insert("AWS_ENDPOINT_URL".to_owned(), self.double.endpoint());

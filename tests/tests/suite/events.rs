@@ -34,6 +34,10 @@ const MALFORMED: &[(&str, &str)] = &[
     ("malformed-physical-id-missing", "PhysicalResourceId is missing"),
     ("malformed-properties-missing", "ResourceProperties is missing"),
     ("malformed-properties-no-object", "ResourceProperties is no JSON object"),
+    (
+        "malformed-property-adopt-from-elsewhere",
+        "property AdoptFrom is of another Namespace or Cluster than this resource",
+    ),
     ("malformed-property-alias", "property KmsKeyArn is an alias"),
     ("malformed-property-missing", "property Cluster is missing"),
     ("malformed-property-unknown", "property nodes is unknown"),

@@ -219,6 +219,7 @@ fn a_roster_is_read_whole_or_not_at_all() {
     {
         let pages = roster::pages(&entries).unwrap();
         let index = RosterIndex {
+            adopted_from: None,
             node_count: count,
             pages: pages.len(),
             sha256: roster::digest(&pages),
@@ -239,6 +240,7 @@ fn a_roster_of_a_thousand_nodes_fits_its_pages() {
     assert_eq!(pages.len(), 16);
     assert!(pages.iter().all(|page| page.len() <= DOCUMENT_MAX), "{}", pages[0].len());
     let index = RosterIndex {
+        adopted_from: None,
         node_count: 1000,
         pages: 16,
         sha256: roster::digest(&pages),

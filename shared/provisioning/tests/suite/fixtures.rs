@@ -221,10 +221,15 @@ pub(crate) fn open(value: &str) -> Vec<u8> {
 /// Everything that must hold of a cluster in service, whatever happened before: each public half
 /// fits its private half, each record names the version that is stored, and nothing is left over.
 pub(crate) fn assert_in_service(world: &World, declared: &Declared) {
+    assert_in_service_of(world, declared, OWNER);
+}
+
+/// The same of a cluster of another owner.
+pub(crate) fn assert_in_service_of(world: &World, declared: &Declared, owner: &str) {
     let spec = declared.spec();
     let stored = world.stored();
     let (index, entries) = roster(world);
-    assert_eq!(index.owner, OWNER);
+    assert_eq!(index.owner, owner);
     assert_eq!(index.regenerate, spec.regenerate);
     assert_eq!(entries.iter().map(|entry| entry.index).collect::<BTreeSet<_>>(), spec.nodes, "roster");
 

@@ -213,7 +213,16 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
         "Regenerate" => {
             texts(&["cAnArY x", "a b", "a/b", &"a".repeat(65)], &["2026-01", "A._-z", &"a".repeat(64)])
         }
-        "AdoptFrom" => texts(&[CANARY, "keyboot", "keyboot/keyboot/tsm/0123456789abcdef"], &[]),
+        "AdoptFrom" => texts(
+            &[
+                CANARY,
+                "keyboot",
+                "keyboot/keyboot/other/0123456789abcdef",
+                "keyboot/other/tsm/0123456789abcdef",
+                "keyboot/keyboot/tsm/0123456789abcde",
+            ],
+            &["keyboot/keyboot/tsm/0123456789abcdef"],
+        ),
         other => panic!("the table test does not know {other}"),
     }
 }
@@ -278,7 +287,6 @@ fn what_this_version_does_not_offer_is_refused_and_said_so() {
         ("ClientPrincipals", json!({"default": [role]})),
         ("ManagementPrincipals", json!([role])),
         ("AllowAccountReaders", json!("true")),
-        ("AdoptFrom", json!("keyboot/keyboot/tsm/0123456789abcdef")),
     ] {
         let fault = refused(&valid().with(name, value));
         assert_eq!(fault.property, name);

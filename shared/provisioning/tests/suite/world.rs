@@ -30,6 +30,11 @@ pub(crate) const SIGNER: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000001";
 
 static SIGNING: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_slice(&[7; 32]).unwrap());
+/// The key of a function of another KMS Stack.
+pub(crate) const OTHER_SIGNER: &str =
+    "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000002";
+static OTHER_SIGNING: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_slice(&[9; 32]).unwrap());
+
 static SPKI: LazyLock<Vec<u8>> =
     LazyLock::new(|| SIGNING.verifying_key().to_public_key_der().unwrap().to_vec());
 
@@ -124,6 +129,14 @@ pub(crate) struct World {
     pause: Cell<Option<usize>>,
     under_way: Cell<usize>,
     most_under_way: Cell<usize>,
+    /// What CloudFormation shows of other resources, by stack and logical id.
+    others: RefCell<BTreeMap<(String, String), Option<ResourceState>>>,
+    /// The stack and the resource that nobody may ask for.
+    denied: RefCell<String>,
+    /// Whether the function is that of another KMS Stack, with a signing key of its own.
+    is_another_stacks: Cell<bool>,
+    /// The former signing keys that it was told of.
+    former: RefCell<BTreeSet<String>>,
     born: Cell<u64>,
     signed: Cell<u64>,
 }
@@ -134,6 +147,9 @@ impl World {
         let copy = Self::default();
         *copy.stored.borrow_mut() = self.stored();
         copy.born.set(self.born.get());
+        *copy.others.borrow_mut() = self.others.borrow().clone();
+        copy.is_another_stacks.set(self.is_another_stacks.get());
+        *copy.former.borrow_mut() = self.former.borrow().clone();
         copy
     }
 
@@ -152,6 +168,37 @@ impl World {
     pub(crate) fn show_nothing(&self) {
         *self.resource.borrow_mut() = None;
         *self.stack.borrow_mut() = None;
+    }
+
+    /// What CloudFormation shows of another resource from now on; `None` when it knows nothing of it.
+    pub(crate) fn show_other(&self, stack: &str, logical_id: &str, shown: Option<(&str, &str)>) {
+        let shown = shown.map(|(status, id)| ResourceState {
+            status: status.into(),
+            physical_id: Some(id).filter(|id| !id.is_empty()).map(str::to_owned),
+        });
+        self.others.borrow_mut().insert((stack.into(), logical_id.into()), shown);
+    }
+
+    /// From now on CloudFormation may not be asked about this resource.
+    pub(crate) fn deny_asking_for(&self, stack: &str, logical_id: &str) {
+        *self.denied.borrow_mut() = format!("{stack} {logical_id}");
+    }
+
+    /// From now on the function is that of another KMS Stack, which trusts these former keys.
+    pub(crate) fn is_of_another_stack(&self, former: &[&str]) {
+        self.is_another_stacks.set(true);
+        *self.former.borrow_mut() = former.iter().map(|key| (*key).to_owned()).collect();
+    }
+
+    /// From now on the function is that of the first stack again.
+    pub(crate) fn is_of_the_first_stack(&self) {
+        self.is_another_stacks.set(false);
+        self.former.borrow_mut().clear();
+    }
+
+    fn own_key(&self) -> (&'static SigningKey, Vec<u8>) {
+        let key = if self.is_another_stacks.get() { &*OTHER_SIGNING } else { &*SIGNING };
+        (key, key.verifying_key().to_public_key_der().unwrap().to_vec())
     }
 
     /// Puts a mishap at the call that takes effect as number `at` from now, from 0.
@@ -206,7 +253,8 @@ impl World {
     }
 
     pub(crate) fn pinned_keys() -> PinnedKeys {
-        PinnedKeys::default().pin(SIGNER, &SPKI).unwrap()
+        let other = OTHER_SIGNING.verifying_key().to_public_key_der().unwrap();
+        PinnedKeys::default().pin(SIGNER, &SPKI).unwrap().pin(OTHER_SIGNER, other.as_bytes()).unwrap()
     }
 
     /// Signs as the service does.
@@ -322,6 +370,13 @@ fn in_use<'a>(stored: &'a mut Stored, arn: &str) -> Result<&'a mut Secret, PortE
         return Err(PortError::Refused { what: what(), code: "InvalidRequestException".into() });
     }
     Ok(secret)
+}
+
+impl Secret {
+    fn tag(&mut self, tags: &Tags) -> Result<(), PortError> {
+        self.tags.extend(tags.clone());
+        Ok(())
+    }
 }
 
 fn attach(secret: &mut Secret, label: &str, id: &str) {
@@ -482,6 +537,18 @@ impl SecretStore for World {
         .await
     }
 
+    async fn tag_secret(&self, _: &Permit, arn: &str, tags: &Tags) -> Result<(), PortError> {
+        self.call(Effect::Writes, "tag_secret", arn, |stored| in_use(stored, arn)?.tag(tags)).await
+    }
+
+    async fn untag_secret(&self, _: &Permit, arn: &str, keys: &[&str]) -> Result<(), PortError> {
+        self.call(Effect::Writes, "untag_secret", arn, |stored| {
+            in_use(stored, arn)?.tags.retain(|key, _| !keys.contains(&key.as_str()));
+            Ok(())
+        })
+        .await
+    }
+
     async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         self.call(Effect::Writes, "remove_secret", arn, |stored| {
             if let Some((name, secret)) = by_arn(stored, arn) {
@@ -524,12 +591,12 @@ impl PairSealer for World {
 
 impl RecordSigner for World {
     fn signer(&self) -> &'static str {
-        SIGNER
+        if self.is_another_stacks.get() { OTHER_SIGNER } else { SIGNER }
     }
 
     async fn sign_digest(&self, _: &Permit, digest: [u8; 32]) -> Result<Vec<u8>, PortError> {
-        self.call(Effect::Makes, "sign_digest", SIGNER, |_| {
-            let signature: Signature = SIGNING.sign_prehash(&digest).unwrap();
+        self.call(Effect::Makes, "sign_digest", self.signer(), |_| {
+            let signature: Signature = self.own_key().0.sign_prehash(&digest).unwrap();
             // The service never signs the same way twice: (r, s) and (r, -s) are both valid.
             let turn = self.signed.replace(self.signed.get() + 1);
             let (r, s) = signature.split_scalars();
@@ -541,7 +608,16 @@ impl RecordSigner for World {
     }
 
     async fn verifying_key(&self) -> Result<Vec<u8>, PortError> {
-        self.call(Effect::Reads, "verifying_key", SIGNER, |_| Ok(SPKI.clone())).await
+        self.call(Effect::Reads, "verifying_key", self.signer(), |_| Ok(self.own_key().1)).await
+    }
+
+    fn former_signers(&self) -> Vec<String> {
+        self.former.borrow().iter().cloned().collect()
+    }
+
+    async fn former_verifying_key(&self, signer: &str) -> Result<Vec<u8>, PortError> {
+        assert_eq!(signer, SIGNER, "the only key of another stack");
+        self.call(Effect::Reads, "former_verifying_key", signer, |_| Ok(SPKI.clone())).await
     }
 }
 
@@ -618,7 +694,16 @@ impl StackState for World {
         logical_id: &str,
     ) -> Result<Option<ResourceState>, PortError> {
         let subject = format!("{stack_id} {logical_id}");
-        self.call(Effect::Reads, "resource_state", &subject, |_| Ok(self.resource.borrow().clone())).await
+        self.call(Effect::Reads, "resource_state", &subject, |_| {
+            if *self.denied.borrow() == subject {
+                let what = format!("DescribeStackResource {logical_id}");
+                return Err(PortError::Denied { what, code: "AccessDenied".into() });
+            }
+            let others = self.others.borrow();
+            let other = others.get(&(stack_id.to_owned(), logical_id.to_owned()));
+            Ok(other.map_or_else(|| self.resource.borrow().clone(), Clone::clone))
+        })
+        .await
     }
 
     async fn stack_status(&self, stack_id: &str) -> Result<Option<String>, PortError> {

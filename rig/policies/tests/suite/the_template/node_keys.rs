@@ -207,6 +207,105 @@ fn node_keys_takes_no_secret_of_another_stack() {
     }
 }
 
+const FORMER_STACK: &str =
+    "arn:aws:cloudformation:eu-central-1:111122223333:stack/former/0f2c1c2e-9f0e-4f9a-8a53-000000000003";
+const FORMER_KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/former-records";
+
+fn tags(pairs: &[(&str, &str)]) -> Context {
+    pairs.iter().fold(Context::new(), |context, (key, value)| context.with(key, *value))
+}
+
+/// A stack that is named gives its secrets, and gets them back; any other gives none.
+#[test]
+fn node_keys_takes_over_from_the_stacks_that_are_named() {
+    let deployed = Deployed::new(stack());
+    let adopting = Deployed::new(stack().parameter("AdoptFromStackIds", FORMER_STACK));
+    let mine = secret("keyboot/tsm/node/0/p2p-key");
+    let (from, to) = ("aws:ResourceTag/keyboot:stack", "aws:RequestTag/keyboot:stack");
+    let adopted = ("aws:ResourceTag/keyboot:adopted-from", "keyboot/keyboot/tsm/0123456789abcdef");
+    let tag = |deployed: &Deployed, context| deployed.node_keys("secretsmanager:TagResource", &mine, context);
+
+    let taken = || tags(&[(from, FORMER_STACK), (to, STACK)]);
+    assert!(tag(&adopting, taken()).is_allowed());
+    assert_denied_by("NeverTakeAnothersSecret", &tag(&deployed, taken()));
+    let strangers = tags(&[(from, OTHER_STACK), (to, STACK)]);
+    assert_denied_by("NeverTakeAnothersSecret", &tag(&adopting, strangers));
+    let outside =
+        adopting.node_keys("secretsmanager:TagResource", &secret("other/tsm/node/0/p2p-key"), taken());
+    assert_not_allowed(&outside, "outside the namespace");
+
+    for owner in [STACK, FORMER_STACK] {
+        let handed_back = || tags(&[(from, owner), (to, FORMER_STACK), adopted]);
+        assert!(tag(&adopting, handed_back()).is_allowed());
+        assert!(!tag(&deployed, handed_back()).is_allowed());
+    }
+    assert_not_allowed(
+        &tag(&adopting, tags(&[(from, STACK), (to, FORMER_STACK)])),
+        "one that was never taken over",
+    );
+    let given_away = tags(&[(from, STACK), (to, OTHER_STACK), adopted]);
+    assert_not_allowed(&tag(&adopting, given_away), "to a stack that nobody named");
+    let created = adopting.node_keys("secretsmanager:CreateSecret", &mine, tags(&[(to, FORMER_STACK)]));
+    assert_not_allowed(&created, "a new secret in another stack's name");
+
+    let restore = |deployed: &Deployed, owner: &str| {
+        deployed.node_keys("secretsmanager:RestoreSecret", &mine, tags(&[(from, owner)]))
+    };
+    assert!(restore(&adopting, FORMER_STACK).is_allowed());
+    assert_not_allowed(&restore(&deployed, FORMER_STACK), "not named");
+    assert_not_allowed(&restore(&adopting, OTHER_STACK), "another");
+    let delete = |more: &[(&str, &str)]| {
+        let context = more
+            .iter()
+            .fold(tags(&[(from, FORMER_STACK)]), |context, (key, value)| context.with(key, *value));
+        adopting.node_keys("secretsmanager:DeleteSecret", &mine, context)
+    };
+    assert!(delete(&[("secretsmanager:RecoveryWindowInDays", "30")]).is_allowed());
+    assert_not_allowed(&delete(&[("secretsmanager:RecoveryWindowInDays", "7")]), "a shorter window");
+    assert_not_allowed(&delete(&[("secretsmanager:ForceDeleteWithoutRecovery", "true")]), "by force");
+    assert_not_allowed(&delete(&[]), "without a window");
+}
+
+#[test]
+fn node_keys_takes_off_the_tags_of_an_adoption_and_no_others() {
+    let deployed = Deployed::new(stack());
+    let adopting = Deployed::new(stack().parameter("AdoptFromStackIds", FORMER_STACK));
+    let mine = secret("keyboot/tsm/node/0/p2p-key");
+    let untag = |deployed: &Deployed, owner: &str, keys: &[&str]| {
+        let context = tags(&[("aws:ResourceTag/keyboot:stack", owner)]);
+        let context = context.with_all("aws:TagKeys", keys.iter().copied());
+        deployed.node_keys("secretsmanager:UntagResource", &mine, context)
+    };
+    let of_adoption = ["keyboot:adopted-from", "keyboot:adopted-from-stack", "keyboot:adopted-from-resource"];
+    assert!(untag(&deployed, STACK, &of_adoption).is_allowed());
+    assert!(untag(&adopting, FORMER_STACK, &of_adoption).is_allowed());
+    assert_denied_by("NeverTakeAnothersSecret", &untag(&deployed, FORMER_STACK, &of_adoption));
+    assert_denied_by("NeverTakeAnothersSecret", &untag(&adopting, OTHER_STACK, &of_adoption));
+    for other in ["keyboot:owner", "keyboot:stack", "keyboot:generation", "mine"] {
+        assert_not_allowed(&untag(&adopting, STACK, &[of_adoption[0], other]), other);
+    }
+    let no_keys = tags(&[("aws:ResourceTag/keyboot:stack", STACK)]);
+    assert_not_allowed(&adopting.node_keys("secretsmanager:UntagResource", &mine, no_keys), "no keys at all");
+}
+
+#[test]
+fn node_keys_asks_after_the_stacks_and_verifies_with_the_keys_that_are_named() {
+    let deployed = Deployed::new(stack());
+    let named =
+        stack().parameter("AdoptFromStackIds", FORMER_STACK).parameter("FormerRecordKeyArns", FORMER_KEY);
+    let adopting = Deployed::new(named);
+    for action in ["cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"] {
+        for (asked, allowed) in [(STACK, true), (FORMER_STACK, true), (OTHER_STACK, false)] {
+            let decision = adopting.node_keys(action, asked, Context::new());
+            assert_eq!(decision.is_allowed(), allowed, "{action} {asked}");
+        }
+        assert_not_allowed(&deployed.node_keys(action, FORMER_STACK, Context::new()), action);
+    }
+    assert!(adopting.node_keys("kms:GetPublicKey", FORMER_KEY, Context::new()).is_allowed());
+    assert_not_allowed(&adopting.node_keys("kms:Sign", FORMER_KEY, Context::new()), "signing");
+    assert_not_allowed(&deployed.node_keys("kms:GetPublicKey", FORMER_KEY, Context::new()), "not named");
+}
+
 #[test]
 fn node_keys_publishes_only_under_its_namespace() {
     let deployed = Deployed::new(stack());

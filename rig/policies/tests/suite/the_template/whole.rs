@@ -4,7 +4,7 @@ use policies::template::Stack;
 use policies::{IdentityPolicy, ResourcePolicy};
 use serde_json::{Value, json};
 
-use super::{OTHER_STACK, SECRETS_KEY, STACK, resolve, stack};
+use super::{OTHER_STACK, RECORD_KEY, SECRETS_KEY, STACK, resolve, stack};
 
 /// Everything in the template that is a policy is understood, and asks for nothing but the keys that
 /// these tests, and a double, know how to give.
@@ -13,9 +13,11 @@ fn every_policy_is_understood() {
     let known = [
         "aws:PrincipalArn",
         "aws:RequestTag/keyboot:stack",
+        "aws:ResourceTag/keyboot:adopted-from",
         "aws:ResourceTag/keyboot:stack",
         "aws:SecureTransport",
         "aws:SourceAccount",
+        "aws:TagKeys",
         "kms:DataKeyPairSpec",
         "kms:EncryptionContext:SecretARN",
         "kms:EncryptionContext:SecretVersionId",
@@ -24,8 +26,13 @@ fn every_policy_is_understood() {
         "kms:EncryptionContext:keyboot:purpose",
         "kms:EncryptionContextKeys",
         "kms:ViaService",
+        "secretsmanager:RecoveryWindowInDays",
     ];
-    for stack in [stack(), stack().parameter("ClientStackIds", OTHER_STACK), Stack::new(STACK).unwrap()] {
+    let adopting =
+        stack().parameter("AdoptFromStackIds", OTHER_STACK).parameter("FormerRecordKeyArns", RECORD_KEY);
+    for stack in
+        [stack(), adopting, stack().parameter("ClientStackIds", OTHER_STACK), Stack::new(STACK).unwrap()]
+    {
         let resolved = resolve(stack);
         let mut counted = 0;
         for (id, kind) in resolved.resources() {
