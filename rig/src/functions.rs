@@ -1,12 +1,14 @@
 //! Our Lambda functions, built for this machine and packed as Lambda takes them.
 
 use std::io::{Cursor, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
+
+use crate::python::Venv;
 
 /// Every function of the template, by the name of its package.
 pub const ALL: [&str; 2] = ["node-keys", "unanswered"];
@@ -73,6 +75,34 @@ pub fn build(build: Build) -> anyhow::Result<()> {
         bail!("cargo could not build the functions");
     }
     ALL.iter().try_for_each(|name| keep(name, build))
+}
+
+/// Builds one function as it is deployed, with cargo-lambda out of [`Venv::packaging`], and gives its
+/// program, which is `<programs>/<name>/bootstrap`.
+///
+/// One at a time: of packages that are built together each gets the features that any of them asks of
+/// what they share, and `unanswered` would carry what the AWS SDK needs.
+///
+/// # Errors
+///
+/// When cargo-lambda fails.
+pub fn build_deployed(
+    venv: &Venv,
+    name: &str,
+    features: &[&str],
+    target: &str,
+    programs: &Path,
+) -> anyhow::Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["lambda", "build", "--locked", "--profile", "lambda", "--disable-optimizations"]);
+    build.args(["--target", target, "--skip-target-check", "--output-format", "binary"]);
+    build.arg("--lambda-dir").arg(programs).args(["--package", name]);
+    build.args(features.iter().flat_map(|feature| ["--features", feature]));
+    let status = venv.lend_to(&mut build).stdin(Stdio::null()).status().context("starting cargo")?;
+    if !status.success() {
+        bail!("cargo-lambda could not build {name} ({status})");
+    }
+    Ok(programs.join(name).join("bootstrap"))
 }
 
 /// Copies away what cargo made of a function, and packs it.

@@ -1,4 +1,4 @@
-//! Virtual environments: of the local services, of the checkers, of what packages.
+//! Virtual environments: of the local services, of the checkers, of what packages, measures and draws.
 //!
 //! Each has requirements of its own, which is why they are several: checkers pin libraries that the
 //! services need newer. Each is made when it is first asked for.
@@ -45,6 +45,24 @@ impl Venv {
         Self::with("rig/packaging/requirements.txt", "packaging")
     }
 
+    /// The same with the Python function that ours are measured against.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::ready`].
+    pub fn measured() -> anyhow::Result<Self> {
+        Self::with("bench/python/requirements.txt", "measured")
+    }
+
+    /// The same with what draws plots.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::ready`].
+    pub fn plotting() -> anyhow::Result<Self> {
+        Self::with("bench/plot/requirements.txt", "plotting")
+    }
+
     fn with(requirements: &str, folder: &str) -> anyhow::Result<Self> {
         let requirements = crate::repository().join(requirements);
         let wanted = std::fs::read_to_string(&requirements)
@@ -78,6 +96,15 @@ impl Venv {
     #[must_use]
     pub fn programs(&self) -> PathBuf {
         self.root.join("bin")
+    }
+
+    /// Lets a command find the environment's programs, before others of the same names: a subcommand
+    /// of cargo is found on the path that cargo is started with.
+    #[expect(clippy::disallowed_methods, reason = "the environment's programs go before the others")]
+    pub fn lend_to<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let mut path = vec![self.programs()];
+        path.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+        command.envs(std::env::join_paths(path).ok().map(|path| ("PATH", path)))
     }
 }
 

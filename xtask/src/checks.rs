@@ -122,10 +122,7 @@ impl Tools {
 /// Lets a command find the environment's programs, before others of the same names: a subcommand is
 /// found on the path that cargo is started with.
 pub(crate) fn with_programs_of<'a>(venv: &Venv, command: &'a mut Command) -> &'a mut Command {
-    let mut path = vec![venv.programs()];
-    #[expect(clippy::disallowed_methods, reason = "the environment's programs go before the others")]
-    path.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
-    command.envs(std::env::join_paths(path).ok().map(|path| ("PATH", path)))
+    venv.lend_to(command)
 }
 
 /// Runs a command that has something to say only when it fails.

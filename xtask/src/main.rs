@@ -1,5 +1,6 @@
 //! `cargo xtask …`: the project's own commands.
 
+mod bench;
 mod checks;
 mod demo;
 mod fuzz;
@@ -21,6 +22,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measures node-keys beside a Rust function without an SDK and one in Python (`--help` tells more)
+    #[command(disable_help_flag = true)]
+    Bench(bench::Options),
     /// Starts a local AWS, deploys the KMS Stack, makes a cluster's keys and shows them
     Demo(demo::Options),
     /// Tries the fuzz targets on inputs that libFuzzer makes up (needs a nightly compiler)
@@ -35,6 +39,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Mutants(options) => mutants::run(&options),

@@ -18,7 +18,8 @@ use crate::service::Service;
 /// The buckets of all accounts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rates {
-    enforced: bool,
+    /// How many times the documented rate; nothing is counted where there is none.
+    enforced: Option<i64>,
     buckets: BTreeMap<(Place, &'static str), Bucket>,
 }
 
@@ -34,9 +35,9 @@ struct Bucket {
 type Quota = (&'static str, i64);
 
 impl Rates {
-    /// Counts from now on.
-    pub(crate) fn enforce(&mut self) {
-        self.enforced = true;
+    /// Counts from now on, against so many times the documented rate.
+    pub(crate) fn enforce(&mut self, times: u32) {
+        self.enforced = Some(times.into());
     }
 
     /// Takes a call's place in its quota. `false` when there is none.
@@ -48,11 +49,9 @@ impl Rates {
         pair_spec: Option<&str>,
         now: Timestamp,
     ) -> bool {
-        let Some((name, rate)) =
-            quota(service, operation, pair_spec, &place.region).filter(|_| self.enforced)
-        else {
-            return true;
-        };
+        let Some((name, rate)) = quota(service, operation, pair_spec, &place.region) else { return true };
+        let Some(times) = self.enforced else { return true };
+        let rate = rate * times;
         let full = rate * 1000;
         let bucket = self.buckets.entry((place.clone(), name)).or_insert(Bucket { left: full, filled: now });
         let passed = now.as_millisecond() - bucket.filled.as_millisecond();

@@ -248,7 +248,12 @@ impl World {
 
     /// Lets no account make more calls a second than the services' documented quotas allow.
     pub fn enforce_rates(&mut self) {
-        self.rates.enforce();
+        self.enforce_rates_times(1);
+    }
+
+    /// The same with quotas so many times as large: what would take AWS minutes is over in seconds.
+    pub fn enforce_rates_times(&mut self, times: u32) {
+        self.rates.enforce(times);
     }
 
     /// Lets `ListSecrets` show what was so long ago; AWS says five minutes. What is there now is shown

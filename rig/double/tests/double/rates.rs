@@ -51,6 +51,25 @@ async fn an_account_that_calls_too_often_is_throttled_for_a_while() {
 }
 
 #[tokio::test]
+async fn quotas_can_be_so_many_times_as_large() {
+    let double = Double::start().await.unwrap();
+    double.stop_clock();
+    double.with(|world| world.enforce_rates_times(2));
+    let put = || {
+        let call = root(&double).parameters().put_parameter().name("p").value("v").overwrite(true);
+        call.r#type(ParameterType::String).send()
+    };
+    for _ in 0..6 {
+        put().await.unwrap();
+    }
+    assert_eq!(code(put().await), "ThrottlingException");
+    // A sixth of a second brings one more.
+    double.advance(Duration::from_millis(167));
+    put().await.unwrap();
+    assert_eq!(code(put().await), "ThrottlingException");
+}
+
+#[tokio::test]
 async fn calls_that_share_a_quota_use_it_up_together() {
     let double = Double::start().await.unwrap();
     let secrets = root(&double).secrets();

@@ -396,7 +396,9 @@ fn a_pair_of_kms_that_is_not_what_was_asked_for_is_not_taken() {
     world.other_curve.set(Some(Curve::P384));
     let refused = update(&world, &old, &new, "update-1").unwrap().unwrap_err();
     assert!(refused.to_string().contains("not on P-256"), "{refused}");
-    assert!(!world.writes().iter().any(|write| write.starts_with("put_version")));
+    let is_of_the_pair = |write: &String| write.starts_with("put_version") && write.contains("p2p-key");
+    assert!(!world.writes().iter().any(is_of_the_pair), "{:?}", world.writes());
+    assert!(!world.writes().iter().any(|write| write.contains("/record")), "{:?}", world.writes());
     world.other_curve.set(None);
     update(&world, &old, &new, "update-1").unwrap().unwrap();
     assert_in_service(&world, &new);

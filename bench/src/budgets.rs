@@ -1,0 +1,110 @@
+//! What was promised, beside what was measured. A budget that is missed is shown, and fails nothing:
+//! a run on a busy machine is no verdict. No I/O here.
+
+use std::collections::BTreeMap;
+
+use crate::measuring::Measured;
+use crate::statistics::Samples;
+use crate::subject::Subject;
+
+/// A promise, and how it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget {
+    /// What is promised about.
+    pub(crate) what: &'static str,
+    /// What is allowed, as a text and as a number.
+    pub(crate) allowed: (&'static str, f64),
+    /// What was measured, as a text and as a number.
+    pub(crate) measured: (String, f64),
+    /// Where a miss comes from, as far as it is known.
+    because: &'static str,
+}
+
+impl Budget {
+    /// Whether it is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.measured.1 <= self.allowed.1
+    }
+
+    /// How it stands, in words.
+    pub(crate) fn verdict(&self) -> String {
+        if self.is_held() { "held".to_owned() } else { format!("missed: {}", self.because) }
+    }
+}
+
+/// Every promise.
+pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
+    let start = ratio(&measured.to_next, Subject::NodeKeys, Subject::SdkLess);
+    let first_call = ratio(&measured.to_first_call, Subject::NodeKeys, Subject::Python);
+    let archive = |function| measured.archives.get(function).copied().unwrap_or(f64::INFINITY);
+    vec![
+        Budget {
+            what: "node-keys: start to the first request for an event, against the function without an SDK",
+            allowed: ("at most 2 times", 2.0),
+            measured: (times(&start), start.median()),
+            because: "what it does before it asks for an event, and the pages of a larger program",
+        },
+        Budget {
+            what: "node-keys: start to the first call to AWS, against Python",
+            allowed: ("at most 1/20", 1.0 / 20.0),
+            measured: (fraction(&first_call), first_call.median()),
+            because: "the SDK's clients are built before the first call",
+        },
+        Budget {
+            what: "node-keys: archive",
+            allowed: ("at most 3.0 MB", 3.0),
+            measured: (format!("{:.2} MB", archive("node-keys")), archive("node-keys")),
+            because: "the AWS SDK of four services and TLS",
+        },
+        Budget {
+            what: "unanswered: archive",
+            allowed: ("at most 1.0 MB", 1.0),
+            measured: (format!("{:.2} MB", archive("unanswered")), archive("unanswered")),
+            because: "TLS with compiled-in roots, P-256's table of 150 kB in it that no compression shrinks; the \
+                      tables by which panics unwind; std's own printer of backtraces",
+        },
+    ]
+}
+
+/// How many times the one is the other, round by round.
+pub(crate) fn ratio(samples: &BTreeMap<Subject, Samples>, this: Subject, that: Subject) -> Samples {
+    match (samples.get(&this), samples.get(&that)) {
+        (Some(this), Some(that)) => this.over(that),
+        _ => Samples::default(),
+    }
+}
+
+/// A ratio as `1.84 times (1.80 to 1.91)`.
+pub(crate) fn times(ratio: &Samples) -> String {
+    let (low, high) = ratio.quartiles();
+    format!("{:.2} times ({low:.2} to {high:.2})", ratio.median())
+}
+
+/// A small ratio as `1/28 (1/30 to 1/27)`.
+pub(crate) fn fraction(ratio: &Samples) -> String {
+    let (low, high) = ratio.quartiles();
+    format!("1/{:.1} (1/{:.1} to 1/{:.1})", 1.0 / ratio.median(), 1.0 / low, 1.0 / high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(measured: f64) -> Budget {
+        let measured = (measured.to_string(), measured);
+        Budget { what: "a thing", allowed: ("at most 2", 2.0), measured, because: "it is so" }
+    }
+
+    #[test]
+    fn a_budget_is_held_up_to_its_limit_and_a_miss_says_why() {
+        assert_eq!(budget(2.0).verdict(), "held");
+        assert_eq!(budget(2.01).verdict(), "missed: it is so");
+    }
+
+    #[test]
+    fn a_ratio_is_shown_with_its_quartiles() {
+        let ratio: Samples = [0.04, 0.05, 0.0625].into_iter().collect();
+        assert_eq!(fraction(&ratio), "1/20.0 (1/22.2 to 1/17.8)");
+        assert_eq!(times(&ratio), "0.05 times (0.04 to 0.06)");
+    }
+}

@@ -1,0 +1,64 @@
+//! The plot: the same figures as the table's, for the eye. matplotlib draws it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use rig::python::Venv;
+use serde_json::{Value, json};
+
+use crate::building::home;
+use crate::measuring::Measured;
+use crate::statistics::Samples;
+use crate::subject::Subject;
+
+/// Draws everything into a file.
+pub(crate) fn draw(measured: &Measured, plot: &Path) -> Result<()> {
+    std::fs::create_dir_all(home())?;
+    let figures = home().join("figures.json");
+    std::fs::write(&figures, figures_of(measured).to_string())
+        .with_context(|| format!("writing {}", figures.display()))?;
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/plot/plot.py");
+    let mut command = Command::new(Venv::plotting()?.program("python"));
+    command.arg(program).arg(figures).arg(plot).stdin(Stdio::null());
+    let output = command.output().context("starting Python")?;
+    ensure!(output.status.success(), "nothing was drawn: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// What is drawn.
+fn figures_of(measured: &Measured) -> Value {
+    let panels = [
+        ("Start to the first request for an event", "ms", &measured.to_next),
+        ("Start to the first call to AWS", "ms", &measured.to_first_call),
+        ("Peak memory of a Create of three nodes", "MiB", &measured.peak_memory),
+    ];
+    let sizes = measured.sizes.iter().filter(|size| size.create.failure.is_none());
+    let sizes = sizes.map(|size| json!({ "nodes": size.nodes, "memory": size.create.peak_memory_mib() }));
+    json!({
+        "bars": panels.map(|(title, unit, samples)| json!({ "title": title, "unit": unit, "bars": bars(samples) })),
+        "sizes": sizes.collect::<Vec<_>>(),
+    })
+}
+
+fn bars(samples: &BTreeMap<Subject, Samples>) -> Vec<Value> {
+    let bar = |(subject, samples): (&Subject, &Samples)| {
+        let (low, high) = samples.quartiles();
+        let ours = *subject == Subject::NodeKeys;
+        json!({ "name": subject.name(), "ours": ours, "median": samples.median(), "low": low, "high": high })
+    };
+    samples.iter().map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_the_tables_figures() {
+        let times = BTreeMap::from([(Subject::NodeKeys, [1.0, 2.0, 3.0].into_iter().collect())]);
+        let expected = json!([{ "name": "node-keys", "ours": true, "median": 2.0, "low": 1.5, "high": 2.5 }]);
+        assert_eq!(Value::from(bars(&times)), expected);
+    }
+}

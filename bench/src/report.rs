@@ -1,0 +1,191 @@
+//! The table: what was measured, as Markdown. No I/O here.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::budgets::{self, Budget};
+use crate::machine::Machine;
+use crate::measuring::{DELAYS, Measured, NODES, Plan};
+use crate::statistics::Samples;
+use crate::subject::Subject;
+
+/// Where the plot is, as seen from the table.
+pub(crate) const PLOT: &str = "benchmarks.svg";
+
+/// Writes the whole table.
+pub(crate) fn markdown(machine: &Machine, plan: &Plan, measured: &Measured, budgets: &[Budget]) -> String {
+    let parts = [
+        introduction(machine, plan),
+        table("Budgets", "", &["What", "Allowed", "Measured", ""], budgets.iter().map(budget)),
+        format!("![The same figures as a plot]({PLOT})\n"),
+        side_by_side(measured),
+        waits(measured),
+        sizes(measured),
+        conditions(),
+    ];
+    parts.join("\n")
+}
+
+fn introduction(machine: &Machine, plan: &Plan) -> String {
+    format!(
+        "# Benchmarks\n\n\
+         Written by `cargo xtask bench`; change nothing by hand. {}\n\n\
+         {} rounds count, after {} to warm up. In each round every function is started and used once, in turns. \
+         Figures are medians, and in brackets the quartiles. Ratios are taken within a round. How it is measured, \
+         and what that leaves out, stands at the end.\n",
+        machine.told(),
+        plan.rounds,
+        plan.warm_ups,
+    )
+}
+
+fn budget(budget: &Budget) -> [String; 4] {
+    [budget.what.to_owned(), budget.allowed.0.to_owned(), budget.measured.0.clone(), budget.verdict()]
+}
+
+fn side_by_side(measured: &Measured) -> String {
+    let rows = Subject::ALL.map(|subject| {
+        let cell = |samples: &BTreeMap<Subject, Samples>, unit| {
+            samples.get(&subject).map_or_else(|| "-".to_owned(), |samples| spread(samples, unit))
+        };
+        [
+            subject.name().to_owned(),
+            cell(&measured.to_next, "ms"),
+            cell(&measured.to_first_call, "ms"),
+            cell(&measured.whole, "ms"),
+            cell(&measured.peak_memory, "MiB"),
+        ]
+    });
+    let start = budgets::ratio(&measured.to_next, Subject::NodeKeys, Subject::Python);
+    let memory = budgets::ratio(&measured.peak_memory, Subject::NodeKeys, Subject::Python);
+    let heads =
+        ["Function", "Start to `/next`", "Start to the first call", "Start to the end", "Peak memory"];
+    table(
+        "Side by side",
+        &format!(
+            "`/next` is the first request to Lambda's Runtime API, of the function as it is deployed. The rest is of a \
+             Create of {NODES} nodes whose event waits already. Against Python, node-keys needs {} of the time to \
+             `/next` and {} of the memory.",
+            budgets::fraction(&start),
+            budgets::fraction(&memory),
+        ),
+        &heads,
+        rows,
+    )
+}
+
+fn waits(measured: &Measured) -> String {
+    let rows = measured.waits.iter().map(|waits| {
+        [
+            waits.subject.name().to_owned(),
+            waits.nodes.to_string(),
+            waits.calls.to_string(),
+            waits.at_once.to_string(),
+            waits.recorded.to_string(),
+            format!("{:.1}", waits.timed),
+        ]
+    });
+    let [shorter, longer] = DELAYS.map(|delay| delay.as_millis());
+    let heads = ["Function", "Nodes", "Calls", "Most at once", "Waits by the record", "Waits by the clock"];
+    table(
+        "Calls, and how often a Create waits for them",
+        &format!(
+            "On AWS a call takes some tens of milliseconds, and a Create about as many times that as it waits for an \
+             answer before it goes on. By the record: the longest chain of calls of which each came after the answer \
+             to the one before. By the clock: every call was made to take {shorter} ms, then {longer} ms, and the \
+             Create took so many times the difference longer.",
+        ),
+        &heads,
+        rows,
+    )
+}
+
+fn sizes(measured: &Measured) -> String {
+    let rows = measured.sizes.iter().map(|size| {
+        let create = &size.create;
+        [
+            size.nodes.to_string(),
+            format!("x {}", size.rates),
+            match &create.failure {
+                None if create.runs == 1 => "made".to_owned(),
+                None => format!("made in {} runs", create.runs),
+                Some(reason) => format!("failed: {reason}"),
+            },
+            format!("{:.1} s", create.whole.as_secs_f64()),
+            create.calls.to_string(),
+            format!("{:.1} %", create.throttled_share() * 100.0),
+            format!("{:.1} MiB", create.peak_memory_mib()),
+        ]
+    });
+    let heads =
+        ["Nodes", "Rates", "Ended", "Start to the end", "Calls", "Refused as too many", "Peak memory"];
+    table(
+        "Clusters of several sizes",
+        "node-keys, once each, where AWS's documented default rates are enforced, or so many times as high: at the \
+         rates themselves a Create of 1,000 nodes takes 11 minutes, nearly all of it waiting for Parameter Store's \
+         3 puts a second (`--real-rates` does that).",
+        &heads,
+        rows,
+    )
+}
+
+fn conditions() -> String {
+    String::from(
+        "## How it is measured\n\n\
+         - The Rust functions are built and packed as `cargo xtask package` does it, for this machine's processor. \
+         The one without an SDK (`bench/sdk-less`) is `lambda_runtime` and nothing else, in the same profile.\n\
+         - The Python function (`bench/python/app.py`) makes the same keys, stores the same secrets and publishes the \
+         same signed documents, which are checked as a node would check them. It runs under `awslambdaric`, Lambda's \
+         own runtime client, with crhelper and boto3 as pinned in `bench/python/requirements.txt`, its modules \
+         compiled. It asks nothing beforehand and writes nothing that makes a retry safe, so it makes fewer calls.\n\
+         - AWS is the contract double, on loopback and over plain HTTP, which is not AWS: what TLS takes is in no \
+         figure but the start to `/next`. A deployed node-keys cannot talk to it, so all that concerns AWS is of a \
+         build with the feature `local` and the same profile.\n\
+         - Lambda is a Runtime API on loopback. Nothing limits processor or memory as Lambda does by a function's \
+         memory size; on Lambda all these times are longer, and the ratios are what carries over.\n\
+         - Peak memory is the kernel's `VmHWM` of the process after its answer.\n\
+         - Where nothing is said of rates, the double takes what comes, and node-keys is told that it may call as \
+         fast.\n",
+    )
+}
+
+fn spread(samples: &Samples, unit: &str) -> String {
+    let (low, high) = samples.quartiles();
+    format!("{:.1} {unit} ({low:.1} to {high:.1})", samples.median())
+}
+
+fn table<const N: usize>(
+    title: &str,
+    about: &str,
+    heads: &[&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut text = format!("## {title}\n\n");
+    if !about.is_empty() {
+        let _ = writeln!(text, "{about}\n");
+    }
+    let _ = writeln!(text, "| {} |\n|{}", heads.join(" | "), "---|".repeat(N));
+    for row in rows {
+        // A reason may hold what would end a cell.
+        let cells = row.map(|cell| cell.replace('|', "\\|").replace('\n', " "));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_markdown_whatever_its_cells_hold() {
+        let text = table("T", "", &["a", "b"], [["1|2".to_owned(), "3\n4".to_owned()]]);
+        assert_eq!(text, "## T\n\n| a | b |\n|---|---|\n| 1\\|2 | 3 4 |\n");
+    }
+
+    #[test]
+    fn a_median_is_shown_with_its_quartiles() {
+        let samples: Samples = [1.0, 2.0, 3.0].into_iter().collect();
+        assert_eq!(spread(&samples, "ms"), "2.0 ms (1.5 to 2.5)");
+    }
+}
