@@ -188,10 +188,11 @@ impl Deployment<'_> {
         for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::Role") {
             self.world.add_role(&self.role_arn(id), &[])?;
         }
+        let mut keys = BTreeMap::new();
         for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::KMS::Key") {
             let known = before.as_ref().and_then(|stack| stack.resources.get(id)?.physical_id.as_ref());
             let known = known.map(|key| self.place.arn("kms", &format!("key/{key}")));
-            self.key(id, known)?;
+            keys.insert(id.as_str(), self.key(id, known)?);
         }
         let resolved = self.template.resolve(&self.stack)?;
         self.aliases(&resolved, &ids)?;
@@ -201,7 +202,7 @@ impl Deployment<'_> {
         let nodes = self.nodes(&resolved, &ids)?;
         let key = |id: &str| Self::key_arn(&resolved, id);
         let (secrets_key, record_key) = (key(SECRETS_KEY)?, key(RECORD_KEY)?);
-        self.put_stack(&ids, before, [(SECRETS_KEY, &secrets_key), (RECORD_KEY, &record_key)]);
+        self.put_stack(&ids, before, &keys);
         let told = told(&resolved)?;
         let properties = texts(resolved.resource(KEYS)?);
         let (place, stack_id) = (self.place, self.stack_id.to_owned());
@@ -242,7 +243,8 @@ impl Deployment<'_> {
         format!("arn:{}:iam::{}:role/{name}-{id}", place.partition(), place.account)
     }
 
-    fn key(&mut self, id: &str, known: Option<String>) -> anyhow::Result<()> {
+    /// Makes a key, or gives one that is there its policy of now, and gives its ARN.
+    fn key(&mut self, id: &str, known: Option<String>) -> anyhow::Result<String> {
         let properties = self.template.resolve(&self.stack)?.resource(id)?;
         let policy = properties["KeyPolicy"].to_string();
         let arn = if let Some(arn) = known {
@@ -263,7 +265,7 @@ impl Deployment<'_> {
         };
         let key_id = self.world.key(&arn).map(|key| key.id.clone()).unwrap_or_default();
         self.stack = self.stack.clone().physical_id(id, &key_id).attribute(id, "Arn", arn.as_str());
-        Ok(())
+        Ok(arn)
     }
 
     fn key_arn(resolved: &Resolved, id: &str) -> anyhow::Result<String> {
@@ -331,13 +333,13 @@ impl Deployment<'_> {
         Ok(nodes)
     }
 
-    fn put_stack(&mut self, ids: &[(String, String)], before: Option<Stack>, keys: [(&str, &str); 2]) {
+    fn put_stack(&mut self, ids: &[(String, String)], before: Option<Stack>, keys: &BTreeMap<&str, String>) {
         let mut stack = before.unwrap_or_else(|| Stack::new(self.stack_id, "CREATE_IN_PROGRESS"));
         for (id, kind) in ids {
             if stack.resources.contains_key(id) {
                 continue;
             }
-            let arn = keys.iter().find(|(known, _)| known == id).map(|(_, arn)| *arn);
+            let arn = keys.get(id.as_str());
             let key = arn.and_then(|arn| Some(self.world.key(arn)?.id.clone()));
             let resource = if id == KEYS {
                 Resource::new(kind, "CREATE_IN_PROGRESS")

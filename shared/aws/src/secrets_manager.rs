@@ -61,7 +61,12 @@ impl SecretStore for AwsWorld {
                     // free, and other faults.
                     Some(INVALID_REQUEST) if self.describe(name).await?.is_some() => break,
                     Some(INVALID_REQUEST) if attempt < TRIES => tokio::time::sleep(pause).await,
-                    _ => return Err(failure(CALL, name, &error)),
+                    // To compare a value with the one that is there, the store would have to open it for
+                    // us, which no policy lets it.
+                    _ => match failure(CALL, name, &error) {
+                        PortError::Denied { .. } if self.describe(name).await?.is_some() => break,
+                        failure => return Err(failure),
+                    },
                 },
             }
             pause *= 2;
@@ -85,12 +90,18 @@ impl SecretStore for AwsWorld {
             .version_stages(version.label)
             // EXPOSE: to the store, over TLS.
             .secret_string(version.value.expose());
+        let exists = || PortError::Exists { what: format!("version {} of {}", version.token, version.arn) };
         match call.send().await {
             Ok(put) => Ok(put.version_id.unwrap_or_default()),
-            Err(error) if code(&error) == Some(EXISTS) => {
-                Err(PortError::Exists { what: format!("version {} of {}", version.token, version.arn) })
-            }
-            Err(error) => Err(failure("PutSecretValue", version.arn, &error)),
+            Err(error) if code(&error) == Some(EXISTS) => Err(exists()),
+            Err(error) => match failure("PutSecretValue", version.arn, &error) {
+                // To compare a value with the one that is there under this token, the store would have to
+                // open it for us, which no policy lets it: so it is for a duplicate, and after a lost answer.
+                PortError::Denied { .. } if self.has_version(version.arn, version.token).await? => {
+                    Err(exists())
+                }
+                failure => Err(failure),
+            },
         }
     }
 
@@ -197,6 +208,10 @@ impl SecretStore for AwsWorld {
 }
 
 impl AwsWorld {
+    async fn has_version(&self, arn: &str, version_id: &str) -> Result<bool, PortError> {
+        Ok(self.describe(arn).await?.is_some_and(|facts| facts.versions.contains_key(version_id)))
+    }
+
     async fn describe(&self, id: &str) -> Result<Option<SecretFacts>, PortError> {
         let described = match self.secrets().describe_secret().secret_id(id).send().await {
             Ok(described) => described,

@@ -26,7 +26,7 @@ use crate::versions::Item;
 
 /// Nodes whose documents are published at once. More would only wait for their turn: the store takes
 /// a few puts a second, and what waits at the end of the time has to be waited for.
-const NODES_AT_ONCE: usize = 6;
+const NODES_AT_ONCE: usize = 8;
 
 /// Every document as it should be, beside what has to be written.
 pub(crate) struct Drafts {

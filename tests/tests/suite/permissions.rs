@@ -381,7 +381,7 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     let arn = format!("{ACCOUNT}:role/{role}");
     let of_key: Vec<_> =
         statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
-    assert_eq!(of_key.len(), 3, "{role} in the key's policy");
+    assert_eq!(of_key.len(), 4, "{role} in the key's policy");
     let mut decrypting = 0;
     for statement in allowed.into_iter().chain(of_key) {
         let actions = actions(statement)?;

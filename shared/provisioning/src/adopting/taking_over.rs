@@ -287,7 +287,8 @@ impl Adoption {
             let index = if self.provisional { before.index_text.clone() } else { None };
             let scheduled = self.taken.iter().filter(|(_, facts)| facts.scheduled_for_deletion);
             let scheduled = scheduled.map(|(slot, _)| slot);
-            observed.claim = Some(Claimed::By(Claim::new(&operation.owner, &self.former, index, scheduled)));
+            let claim = Claim::new(&operation.owner, &self.former, index, scheduled);
+            observed.claim = Some(Claimed::By(Box::new(claim)));
         }
         if !self.provisional && observed.index().is_some() {
             // Confirmed, and let go of by the deletion rules.

@@ -546,9 +546,9 @@ fn the_old_ones_delete_over_an_adoption_loses_nothing() {
         });
         assert_eq!(values(&world.stored()), values(&before), "{at}");
         if answer.is_ok() {
-            taken += 1
+            taken += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
         if answer.is_err() {
             MOVED.delete(&world, &declared, "delete-2").unwrap().unwrap();

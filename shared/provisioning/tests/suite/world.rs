@@ -149,7 +149,7 @@ impl World {
         copy.born.set(self.born.get());
         *copy.others.borrow_mut() = self.others.borrow().clone();
         copy.is_another_stacks.set(self.is_another_stacks.get());
-        *copy.former.borrow_mut() = self.former.borrow().clone();
+        copy.former.borrow_mut().clone_from(&self.former.borrow());
         copy
     }
 
@@ -372,13 +372,6 @@ fn in_use<'a>(stored: &'a mut Stored, arn: &str) -> Result<&'a mut Secret, PortE
     Ok(secret)
 }
 
-impl Secret {
-    fn tag(&mut self, tags: &Tags) -> Result<(), PortError> {
-        self.tags.extend(tags.clone());
-        Ok(())
-    }
-}
-
 fn attach(secret: &mut Secret, label: &str, id: &str) {
     secret.labels.insert(label.to_owned(), id.to_owned());
     assert!(secret.labels.len() <= 20, "a secret takes 20 labels: {:?}", secret.labels);
@@ -538,7 +531,11 @@ impl SecretStore for World {
     }
 
     async fn tag_secret(&self, _: &Permit, arn: &str, tags: &Tags) -> Result<(), PortError> {
-        self.call(Effect::Writes, "tag_secret", arn, |stored| in_use(stored, arn)?.tag(tags)).await
+        self.call(Effect::Writes, "tag_secret", arn, |stored| {
+            in_use(stored, arn)?.tags.extend(tags.clone());
+            Ok(())
+        })
+        .await
     }
 
     async fn untag_secret(&self, _: &Permit, arn: &str, keys: &[&str]) -> Result<(), PortError> {

@@ -75,7 +75,10 @@ fn of_all_that_kms_does_node_keys_is_given_nothing_that_opens() {
     assert_eq!(allowed(&spec), [""; 0]);
     // What the store asks for on its behalf does not come back to it.
     let via = || spec().with("kms:ViaService", VIA_SECRETS_MANAGER);
-    assert_eq!(allowed(&via), ["Decrypt", "GenerateDataKey"]);
+    assert_eq!(allowed(&via), ["GenerateDataKey"]);
+    // It tries the key under the id of no version.
+    let trial = || via().with("kms:EncryptionContext:SecretVersionId", "RequestToValidateKeyAccess");
+    assert_eq!(allowed(&trial), ["Decrypt", "GenerateDataKey"]);
 }
 
 /// What is asked for is given under a full context of the namespace, and under no other.
