@@ -18,6 +18,7 @@ use crate::record::NodeRecord;
 use crate::roster::{self, NODES_A_PAGE, RosterEntry, RosterIndex};
 use crate::signed::{self, DocumentError, PinnedKeys};
 use crate::version_label::VersionLabel;
+use crate::versions::named_by;
 
 /// The most names that one read asks for (Systems Manager API Reference, `GetParameters`).
 const NAMES_A_READ: usize = 10;
@@ -294,6 +295,7 @@ pub(crate) async fn observe(
         .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) })
         .collect();
     secrets.extend(describe_all(world, owner, late).await?);
+    secrets.extend(describe_all(world, owner, changed_meanwhile(&records, &secrets)).await?);
     let mut observed = Observed {
         keys,
         claimed,
@@ -425,6 +427,24 @@ pub(crate) async fn read_one(
 async fn read_all(world: &impl Publisher, names: &[ParameterName]) -> Result<Vec<Option<String>>, PortError> {
     let read = each(names.chunks(NAMES_A_READ), |names| world.read_documents(names)).await?;
     Ok(read.into_iter().flatten().collect())
+}
+
+/// The secrets of which a record names a version that they did not have yet: it was written after
+/// they were looked at.
+fn changed_meanwhile(
+    records: &BTreeMap<NodeIndex, StoredRecord>,
+    secrets: &BTreeMap<Slot, Place>,
+) -> Vec<Slot> {
+    let names_another = |slot: &Slot, facts: &SecretFacts| {
+        let record = records.get(&slot.index).and_then(|record| record.checked.as_ref().ok());
+        let named = record.and_then(|record| named_by(record, slot));
+        named.is_some_and(|(version_id, _)| !facts.versions.contains_key(&version_id))
+    };
+    let changed = secrets.iter().filter_map(|(slot, place)| match place {
+        Place::Ours(facts) if names_another(slot, facts) => Some(slot.clone()),
+        _ => None,
+    });
+    changed.collect()
 }
 
 /// Every secret that these nodes may have.

@@ -151,7 +151,7 @@ pub(crate) fn label_of(facts: &SecretFacts, version_id: &str) -> Option<VersionL
 }
 
 /// The version that a record names for a secret, and the public half it gives it.
-fn named_by(record: &NodeRecord, slot: &Slot) -> Option<(String, Option<String>)> {
+pub(crate) fn named_by(record: &NodeRecord, slot: &Slot) -> Option<(String, Option<String>)> {
     let current = |keys: &[AcceptedKey]| {
         let key = keys.iter().find(|key| key.state == KeyState::Current)?;
         Some((key.version_id.clone()?, Some(key.hash.to_string())))
