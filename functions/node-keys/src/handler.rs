@@ -139,7 +139,6 @@ fn operation(request: &Request, kind: OperationKind, id: OwnerId, deadline: Dead
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what an error is mapped with")]
 fn failure(error: ProvisionError) -> Failure {
     match error {
         ProvisionError::OutOfTime => Failure::unfinished(error.to_string()),

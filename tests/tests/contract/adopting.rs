@@ -83,6 +83,9 @@ async fn rolled_back(stage: &Stage, properties: &Properties, before: &Stored) ->
     Ok(())
 }
 
+/// A stage with an adoption on it, the adopter's Delete, the old id, and what was there before.
+type Adopted = (Stage, Sent, String, Stored);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_keeps_every_value_and_is_confirmed_by_the_old_ones_delete() -> Result<()> {
     let (mut stage, old) = in_service().await?;
@@ -172,7 +175,7 @@ async fn a_hand_back_that_dies_anywhere_is_completed_by_its_retry_and_the_old_on
     let points = calls.iter().flat_map(|call| [Side::Before, Side::After].map(|side| (call.clone(), side)));
     let cases: Vec<_> =
         points.map(|(call, side)| (format!("{side:?} {call}"), (Arc::clone(&shared), call, side))).collect();
-    every(cases, async |(shared, call, side): (Arc<(Stage, Sent, String, Stored)>, CallKey, Side)| {
+    every(cases, async |(shared, call, side): (Arc<Adopted>, CallKey, Side)| {
         let (start, delete, old, before) = &*shared;
         let mut stage = start.copy().await?;
         stage.die(delete, &call, side).await?;

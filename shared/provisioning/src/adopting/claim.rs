@@ -94,7 +94,7 @@ impl Claim {
 #[derive(Clone, Debug)]
 pub(crate) enum Claimed {
     /// It checks out.
-    By(Claim),
+    By(Box<Claim>),
     /// It does not: it may be that of a stack whose key is not pinned here.
     Unreadable,
 }
@@ -102,7 +102,7 @@ pub(crate) enum Claimed {
 impl Claimed {
     pub(crate) fn read(text: &str, keys: &PinnedKeys) -> Self {
         match signed::verify::<Claim>(text, keys) {
-            Ok(claim) if claim.schema == SCHEMA => Self::By(claim),
+            Ok(claim) if claim.schema == SCHEMA => Self::By(Box::new(claim)),
             _ => Self::Unreadable,
         }
     }

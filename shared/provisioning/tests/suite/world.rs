@@ -20,8 +20,10 @@ use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::Tags;
 use provisioning::ports::{
     AuditLog, CURRENT, NewSecret, NewVersion, PREVIOUS, Pace, PairSealer, PortError, Publisher, RecordSigner,
-    ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredSecret, Workload,
+    ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredReaders, StoredSecret,
+    Workload,
 };
+use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::PinnedKeys;
@@ -86,6 +88,7 @@ pub(crate) struct Secret {
     /// The days of the recovery window that it is in.
     pub(crate) scheduled: Option<u8>,
     pub(crate) retrieved: bool,
+    pub(crate) readers: StoredReaders,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -149,7 +152,7 @@ impl World {
         copy.born.set(self.born.get());
         *copy.others.borrow_mut() = self.others.borrow().clone();
         copy.is_another_stacks.set(self.is_another_stacks.get());
-        *copy.former.borrow_mut() = self.former.borrow().clone();
+        copy.former.borrow_mut().clone_from(&self.former.borrow());
         copy
     }
 
@@ -372,13 +375,6 @@ fn in_use<'a>(stored: &'a mut Stored, arn: &str) -> Result<&'a mut Secret, PortE
     Ok(secret)
 }
 
-impl Secret {
-    fn tag(&mut self, tags: &Tags) -> Result<(), PortError> {
-        self.tags.extend(tags.clone());
-        Ok(())
-    }
-}
-
 fn attach(secret: &mut Secret, label: &str, id: &str) {
     secret.labels.insert(label.to_owned(), id.to_owned());
     assert!(secret.labels.len() <= 20, "a secret takes 20 labels: {:?}", secret.labels);
@@ -412,6 +408,7 @@ impl SecretStore for World {
                 key: new.key.to_string(),
                 scheduled: None,
                 retrieved: false,
+                readers: StoredReaders::None,
             };
             stored.secrets.insert(name.to_owned(), secret);
             Ok(StoredSecret { arn, version_id: new.token.to_owned() })
@@ -538,7 +535,11 @@ impl SecretStore for World {
     }
 
     async fn tag_secret(&self, _: &Permit, arn: &str, tags: &Tags) -> Result<(), PortError> {
-        self.call(Effect::Writes, "tag_secret", arn, |stored| in_use(stored, arn)?.tag(tags)).await
+        self.call(Effect::Writes, "tag_secret", arn, |stored| {
+            in_use(stored, arn)?.tags.extend(tags.clone());
+            Ok(())
+        })
+        .await
     }
 
     async fn untag_secret(&self, _: &Permit, arn: &str, keys: &[&str]) -> Result<(), PortError> {
@@ -559,6 +560,24 @@ impl SecretStore for World {
         })
         .await
     }
+
+    async fn secret_readers(&self, arn: &str) -> Result<StoredReaders, PortError> {
+        self.call(Effect::Reads, "secret_readers", arn, |stored| Ok(in_use(stored, arn)?.readers.clone()))
+            .await
+    }
+
+    async fn admit_readers(&self, _: &Permit, arn: &str, readers: &Readers) -> Result<(), PortError> {
+        self.call(Effect::Writes, "admit_readers", arn, |stored| {
+            in_use(stored, arn)?.readers = said(readers);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// What a policy that was written for these tells.
+pub(crate) fn said(readers: &Readers) -> StoredReaders {
+    if readers.is_empty() { StoredReaders::None } else { StoredReaders::Admitted(readers.clone()) }
 }
 
 impl Sealer for World {
