@@ -7,23 +7,34 @@ use serde::Deserialize;
 
 /// All that node-keys ever has to call. None of them gives a secret back.
 pub const NODE_KEYS_OPERATIONS: &[&str] = &[
+    "AddTagsToResource",
     "CreateSecret",
     "DeleteParameters",
     "DeleteSecret",
+    "DescribeParameters",
     "DescribeSecret",
     "DescribeStackResource",
     "DescribeStacks",
     "Encrypt",
     "GetParameters",
     "GetPublicKey",
+    "ListTagsForResource",
     "PutParameter",
+    "RemoveTagsFromResource",
     "RestoreSecret",
     "Sign",
 ];
 
 /// What of it changes nothing.
-pub const NODE_KEYS_READS: &[&str] =
-    &["DescribeSecret", "DescribeStackResource", "DescribeStacks", "GetParameters", "GetPublicKey"];
+pub const NODE_KEYS_READS: &[&str] = &[
+    "DescribeParameters",
+    "DescribeSecret",
+    "DescribeStackResource",
+    "DescribeStacks",
+    "GetParameters",
+    "GetPublicKey",
+    "ListTagsForResource",
+];
 
 /// One call, as the recorder wrote it down.
 #[derive(Clone, Debug, Deserialize)]

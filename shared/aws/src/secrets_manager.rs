@@ -5,7 +5,8 @@ use std::time::Duration;
 use aws_sdk_secretsmanager::types::Tag;
 use provisioning::authority::Permit;
 use provisioning::names::SecretName;
-use provisioning::ports::{NewSecret, PortError, SecretFacts, SecretStore, StoredSecret};
+use provisioning::ports::{NewSecret, PortError, SecretFacts, StoredSecret};
+use provisioning::store::Store;
 
 use crate::failure::{code, failure};
 use crate::session::AwsWorld;
@@ -23,8 +24,23 @@ const TRIES: u32 = 7;
 /// The wait before the second creation; each next one is twice as long, 12 seconds in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-impl SecretStore for AwsWorld {
-    async fn create_secret(&self, _: &Permit, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
+/// AWS, as far as it keeps secrets in Secrets Manager.
+pub(crate) struct SecretsManager<'a>(pub(crate) &'a AwsWorld);
+
+impl std::ops::Deref for SecretsManager<'_> {
+    type Target = AwsWorld;
+
+    fn deref(&self) -> &AwsWorld {
+        self.0
+    }
+}
+
+impl SecretsManager<'_> {
+    pub(crate) async fn create_secret(
+        &self,
+        _: &Permit,
+        secret: NewSecret<'_>,
+    ) -> Result<StoredSecret, PortError> {
         const CALL: &str = "CreateSecret";
         let name = secret.name.as_str();
         let tags =
@@ -62,11 +78,11 @@ impl SecretStore for AwsWorld {
         Err(PortError::Exists { what: format!("secret {name}") })
     }
 
-    async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
+    pub(crate) async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
         self.describe(name.as_str()).await
     }
 
-    async fn restore_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+    pub(crate) async fn restore_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         match self.secrets().restore_secret().secret_id(arn).send().await {
             Ok(_) => Ok(()),
             Err(error) if code(&error) == Some(NOT_FOUND) => {
@@ -83,18 +99,16 @@ impl SecretStore for AwsWorld {
         }
     }
 
-    async fn schedule_secret(&self, _: &Permit, arn: &str, days: u8) -> Result<(), PortError> {
+    pub(crate) async fn schedule_secret(&self, _: &Permit, arn: &str, days: u8) -> Result<(), PortError> {
         let call = self.secrets().delete_secret().secret_id(arn).recovery_window_in_days(days.into());
         self.delete(call, arn).await
     }
 
-    async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+    pub(crate) async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         let call = self.secrets().delete_secret().secret_id(arn).force_delete_without_recovery(true);
         self.delete(call, arn).await
     }
-}
 
-impl AwsWorld {
     async fn describe(&self, id: &str) -> Result<Option<SecretFacts>, PortError> {
         let described = match self.secrets().describe_secret().secret_id(id).send().await {
             Ok(described) => described,
@@ -103,10 +117,12 @@ impl AwsWorld {
         };
         let tags = described.tags.unwrap_or_default();
         Ok(Some(SecretFacts {
+            store: Store::SecretsManager,
             arn: described.arn.unwrap_or_default(),
             tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
             key: described.kms_key_id,
             scheduled_for_deletion: described.deleted_date.is_some(),
+            awaits_removal_from: None,
             was_retrieved: described.last_accessed_date.is_some(),
         }))
     }

@@ -159,7 +159,7 @@ impl Attempt<'_> {
         }
         Ok(match self.record_of(world, slot.index).await? {
             None => false,
-            Some(Ok(record)) => record.names(&slot.purpose, &item.version_id),
+            Some(Ok(record)) => item.is_named_by(&record, slot),
             Some(Err(_)) => true,
         })
     }
@@ -170,7 +170,7 @@ impl Attempt<'_> {
 
     async fn facts_of(&self, world: &impl World, slot: &Slot) -> Result<Option<SecretFacts>, PortError> {
         let cluster = self.operation.owner.id.cluster();
-        world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
+        world.describe_secret(self.spec.store, &cluster.secret_name(slot.index, &slot.purpose)).await
     }
 
     /// The recovery window of what goes by the rules; none for what stays.
@@ -210,9 +210,7 @@ impl Attempt<'_> {
         for index in nodes.into_iter().filter(|index| !is_listed(index)) {
             let is_ours = self.record_of(world, index).await?.is_none_or(|record| {
                 let mut ours = known().filter(|(slot, _)| slot.index == index);
-                record.is_ok_and(|record| {
-                    ours.any(|(slot, item)| record.names(&slot.purpose, &item.version_id))
-                })
+                record.is_ok_and(|record| ours.any(|(slot, item)| item.is_named_by(&record, slot)))
             });
             if is_ours {
                 names.extend([cluster.record_parameter(index), cluster.environment_parameter(index)]);

@@ -29,6 +29,7 @@ mod retiring;
 pub mod roster;
 pub mod sealing;
 pub mod signed;
+pub mod store;
 mod storing;
 
 pub use error::ProvisionError;

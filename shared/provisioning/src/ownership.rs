@@ -29,6 +29,12 @@ pub const PURPOSE_TAG: &str = "keyboot:purpose";
 pub const PUBLIC_TAG: &str = "keyboot:public";
 /// The tag that says how the value is protected in its store.
 pub const PROTECTION_TAG: &str = "keyboot:protection";
+/// The tag that names the key which the value is encrypted with, in a store that does not tell it.
+pub const KEY_TAG: &str = "keyboot:key";
+/// The tag that tells when a recovery window is over, in a store that has none of its own.
+pub const DELETE_AFTER_TAG: &str = "keyboot:delete-after";
+/// The tag that such a store is asked by for what is in a recovery window; always `true`.
+pub const LEAVING_TAG: &str = "keyboot:leaving";
 
 /// The tags of a stored thing.
 pub type Tags = BTreeMap<String, String>;

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use key_material::P2pPublicKey;
 
 use crate::error::ProvisionError;
-use crate::names::{NodeIndex, Purpose, Slot};
+use crate::names::{NodeIndex, Purpose, SecretName, Slot};
 use crate::observing::{Candidates, Observed, Place, Standing};
 use crate::operation::Operation;
-use crate::ownership::{Generation, PROTECTION_TAG, PUBLIC_TAG, first_version_token, generation_of};
+use crate::ownership::{Generation, PROTECTION_TAG, PUBLIC_TAG, generation_of};
 use crate::ports::SecretFacts;
 use crate::properties::{ClusterSpec, LenientSpec, PropertyFault};
 use crate::publishing::refused;
@@ -48,8 +48,11 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Candidates {
-    let mut candidates =
-        Candidates { nodes: spec.nodes.clone(), applications: spec.applications.iter().cloned().collect() };
+    let mut candidates = Candidates {
+        nodes: spec.nodes.clone(),
+        applications: spec.applications.iter().cloned().collect(),
+        store: Some(spec.store),
+    };
     if let Some(before) = before {
         candidates.nodes.extend(&before.nodes);
         candidates.applications.extend(before.applications.iter().cloned());
@@ -72,6 +75,13 @@ pub(crate) fn refuse_what_is_not_ours(
             });
         }
         Standing::Unreadable(error) => return Err(refused(&index, error.clone())),
+    }
+    if observed.store != spec.store {
+        return Err(ProvisionError::Property(PropertyFault {
+            property: "Store".into(),
+            fault: "changed for a cluster that exists (a move is a new cluster: choose another Cluster)",
+            allowed: format!("{}, as its secrets were made", observed.store),
+        }));
     }
     let declared = spec.slots();
     for (slot, place) in &observed.secrets {
@@ -199,16 +209,10 @@ impl Item {
         facts: &SecretFacts,
         record: Option<&NodeRecord>,
     ) -> Result<Self, ProvisionError> {
-        let generation = generation_of(&facts.tags).ok_or_else(|| {
+        let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
+        let first = Self::first(&name, facts).ok_or_else(|| {
             incomplete(&facts.arn, "has no tag that names its generation: restore its tags")
         })?;
-        let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
-        let first = Self {
-            arn: facts.arn.clone(),
-            version_id: first_version_token(&generation, &name),
-            public: facts.tags.get(PUBLIC_TAG).cloned(),
-            generation,
-        };
         let Some(record) = record else { return Ok(first) };
         let current = |keys: &[AcceptedKey]| {
             let key = keys.iter().find(|key| key.state == KeyState::Current)?;
@@ -220,9 +224,36 @@ impl Item {
             Purpose::ManagementKey => current(&record.management_keys),
             Purpose::ApiKey(application) => record.api_keys.get(application).and_then(|keys| current(keys)),
         };
-        Ok(match named {
-            Some((version_id, public)) => Self { version_id, public, ..first },
-            None => first,
+        let Some((version_id, public)) = named else { return Ok(first) };
+        let named = Self { version_id, public, ..first.clone() };
+        Ok(if named.version_id == first.version_id && !named.may_be(first.public.as_deref()) {
+            first
+        } else {
+            named
         })
+    }
+
+    /// The version that the call made which created a secret.
+    pub(crate) fn first(name: &SecretName, facts: &SecretFacts) -> Option<Self> {
+        let generation = generation_of(&facts.tags)?;
+        Some(Self {
+            arn: facts.arn.clone(),
+            version_id: facts.store.first_version_id(&generation, name),
+            public: facts.tags.get(PUBLIC_TAG).cloned(),
+            generation,
+        })
+    }
+
+    /// Whether a record tells of this version. A version id that another secret of the name had before
+    /// does not make it this one.
+    pub(crate) fn is_named_by(&self, record: &NodeRecord, slot: &Slot) -> bool {
+        record.names(&slot.purpose, &self.version_id)
+            && self.may_be(record.public_half(&slot.purpose, &self.version_id).as_deref())
+    }
+
+    /// Whether this is the public half, as far as both are known. Where version ids begin again with a
+    /// new secret of an old name, it alone tells the two apart.
+    pub(crate) fn may_be(&self, public: Option<&str>) -> bool {
+        self.public.as_deref().zip(public).is_none_or(|(own, other)| own == other)
     }
 }

@@ -13,9 +13,10 @@ use key_material::{Curve, P2pPublicKey};
 use crate::audit::AuditEvent;
 use crate::authority::Permit;
 use crate::names::{ParameterName, SecretName, Slot};
-use crate::ownership::Tags;
+use crate::ownership::{OwnerId, Tags};
 use crate::properties::KmsKeyArn;
 use crate::sealing::{EncryptionContext, StoredValue};
+use crate::store::Store;
 
 /// Why a call to a store, a key or the stack failed, by what the caller does next.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -62,9 +63,12 @@ pub enum PortError {
 /// A secret that is about to be stored for the first time.
 #[derive(Debug)]
 pub struct NewSecret<'a> {
+    /// The store that it goes to.
+    pub store: Store,
     /// Its name.
     pub name: &'a SecretName,
-    /// The token that makes a repeated call harmless; it becomes the version id.
+    /// The token that makes a repeated call harmless, where the store takes one; there it becomes the
+    /// version id.
     pub token: &'a str,
     /// Its value.
     pub value: &'a StoredValue,
@@ -88,6 +92,8 @@ pub struct StoredSecret {
 /// What can be told of a secret without reading it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SecretFacts {
+    /// The store that it is in.
+    pub store: Store,
     /// Its full ARN.
     pub arn: String,
     /// Its tags.
@@ -96,11 +102,14 @@ pub struct SecretFacts {
     pub key: Option<String>,
     /// Whether it is in its recovery window.
     pub scheduled_for_deletion: bool,
-    /// Whether its value was ever retrieved.
+    /// When its recovery window is over, where the store does not end it: then a later operation of
+    /// its owner removes it.
+    pub awaits_removal_from: Option<Timestamp>,
+    /// Whether its value was ever retrieved, as far as the store tells.
     pub was_retrieved: bool,
 }
 
-/// A store of secrets that nobody here can read.
+/// Stores of secrets that nobody here can read. A secret's ARN tells which one it is in.
 pub trait SecretStore {
     /// Stores a new secret. A name in its recovery window counts as taken.
     fn create_secret(
@@ -111,8 +120,16 @@ pub trait SecretStore {
     /// What can be told of a secret; `None` when there is none. A read error is never `None`.
     fn describe_secret(
         &self,
+        store: Store,
         name: &SecretName,
     ) -> impl Future<Output = Result<Option<SecretFacts>, PortError>>;
+    /// The names of an owner's secrets that are in a recovery window which the store does not end, as
+    /// far as the store lists them by now: for what is over by days, an old list is as good.
+    fn secrets_awaiting_removal(
+        &self,
+        store: Store,
+        owner: &OwnerId,
+    ) -> impl Future<Output = Result<Vec<String>, PortError>>;
     /// Takes a secret out of its recovery window, with its value.
     fn restore_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Puts a secret into its recovery window of `days` days; one that is gone or there already is fine.
@@ -122,7 +139,8 @@ pub trait SecretStore {
         arn: &str,
         days: u8,
     ) -> impl Future<Output = Result<(), PortError>>;
-    /// Removes a secret that nobody can have used, for good; one that is gone is fine.
+    /// Removes a secret for good: one that nobody can have used, or whose recovery window is over where
+    /// the store does not end it. One that is gone is fine.
     fn remove_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
 }
 

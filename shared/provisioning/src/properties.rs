@@ -17,6 +17,7 @@ use crate::names::{
     Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Slot,
 };
 use crate::sealing::Protection;
+use crate::store::Store;
 
 /// One property, as its reference describes it.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +66,7 @@ pub const PROPERTIES: &[PropertyRule] = &[
     ),
     rule("ManagementKey", "true", BOOLEAN),
     rule("ShareEncryptionPassword", "true", BOOLEAN),
-    rule("Store", "SecretsManager", "SecretsManager"),
+    rule("Store", "SecretsManager", "SecretsManager or ParameterStore"),
     rule("KeyOrigin", "Function", "Function"),
     rule("Protection", "Envelope", "Envelope or Service"),
     rule("ReaderPrincipals", "", PRINCIPALS_MAP),
@@ -168,6 +169,8 @@ pub struct ClusterSpec {
     pub management_key: bool,
     /// Whether each node has a share-encryption password.
     pub share_password: bool,
+    /// Where secrets are kept.
+    pub store: Store,
     /// How node secrets are protected.
     pub protection: Protection,
     /// The DNS suffix of the nodes.
@@ -200,6 +203,7 @@ impl ClusterSpec {
             applications: reader.applications()?,
             management_key: reader.boolean("ManagementKey")?,
             share_password: reader.boolean("ShareEncryptionPassword")?,
+            store: reader.parsed("Store")?,
             protection: match reader.choice("Protection", &["Envelope", "Service"])? {
                 "Service" => Protection::Service,
                 _ => Protection::Envelope,
@@ -239,6 +243,8 @@ pub struct LenientSpec {
     pub nodes: BTreeSet<NodeIndex>,
     /// The applications that can be read.
     pub applications: BTreeSet<Application>,
+    /// The store, where it can be read.
+    pub store: Option<Store>,
     /// The deletion rules; where unreadable, the default, which is to lose nothing.
     pub deletion: DeletionRules,
 }
@@ -261,6 +267,7 @@ impl LenientSpec {
         Self {
             nodes: texts("Nodes").into_iter().filter_map(|text| text.parse().ok()).collect(),
             applications,
+            store: reader.parsed("Store").ok(),
             deletion: reader.deletion_rules().unwrap_or(careful),
         }
     }
@@ -466,10 +473,6 @@ impl<'a> Reader<'a> {
     /// Refuses by name what this version does not do, instead of ignoring what was asked for.
     fn check_what_is_not_there_yet(&self) -> Result<(), PropertyFault> {
         const NOT_YET: &str = "has a value that this version does not offer yet";
-        self.choice("Store", &["SecretsManager"]).map_err(|error| match self.properties.get("Store") {
-            Some(Value::String(text)) if text == "ParameterStore" => fault("Store", NOT_YET),
-            _ => error,
-        })?;
         self.choice("KeyOrigin", &["Function"]).map_err(|error| match self.properties.get("KeyOrigin") {
             Some(Value::String(text)) if text == "Kms" => fault("KeyOrigin", NOT_YET),
             _ => error,

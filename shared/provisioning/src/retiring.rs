@@ -3,10 +3,11 @@
 //! The roster index is the mark. What it never listed was made by an operation that never
 //! completed, so nobody can have used it, and it is removed for good. What it listed goes by the
 //! rules: into a recovery window or nowhere, and documents live as long as what they describe can
-//! come back. Documents of what goes for good are withdrawn before the secrets that prove whose
-//! they are; environments, which tell that the removal is not finished, after them; the note of
-//! what was about to be made goes last. Every step may be repeated. The rest is left as it is and
-//! named.
+//! come back. Where a store does not end a recovery window, the next operation of the owner removes
+//! what is over and not asked for. Documents of what goes for good are withdrawn before the secrets
+//! that prove whose they are; environments, which tell that the removal is not finished, after them;
+//! the note of what was about to be made goes last. Every step may be repeated. The rest is left as it
+//! is and named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,12 +19,14 @@ use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Slot};
 use crate::observing::{Candidates, Observed, Place, Standing, observe};
 use crate::operation::Operation;
-use crate::ownership::{Generation, first_version_token, generation_of};
+use crate::ownership::{Generation, generation_of};
 use crate::parallel::each;
+use crate::planning::Item;
 use crate::ports::{SecretFacts, World};
 use crate::properties::{ClusterSpec, DeletionRules, LenientSpec, OnDelete};
 use crate::publishing::note;
 use crate::roster::NODES_A_PAGE;
+use crate::store::Store;
 
 /// The most names that one removal takes (Systems Manager API Reference, `DeleteParameters`).
 const NAMES_A_REMOVAL: usize = 10;
@@ -37,6 +40,8 @@ const DOCUMENT_GRACE: SignedDuration = SignedDuration::from_hours(24);
 enum Fate {
     /// It is in its recovery window already.
     Goes,
+    /// Its recovery window is over, and its store has left the removal to us.
+    Overdue,
     /// Nobody can have used it.
     Remove,
     /// It goes into a recovery window of this many days.
@@ -71,14 +76,15 @@ impl<'a> NeverListed<'a> {
         self.observed.records.get(&slot.index).is_none_or(|stored| {
             stored.checked.as_ref().is_ok_and(|record| {
                 let name = record.cluster.secret_name(slot.index, &slot.purpose);
-                !record.names(&slot.purpose, &first_version_token(&generation, &name))
+                Item::first(&name, facts).is_some_and(|item| !item.is_named_by(record, slot))
             })
         })
     }
 
-    fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts) -> Fate {
+    fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts, now: Timestamp) -> Fate {
         if facts.scheduled_for_deletion {
-            return Fate::Goes;
+            let is_overdue = facts.awaits_removal_from.is_some_and(|end| end <= now);
+            return if is_overdue { Fate::Overdue } else { Fate::Goes };
         }
         if self.includes(slot, facts) {
             return Fate::Remove;
@@ -94,9 +100,9 @@ impl<'a> NeverListed<'a> {
 pub(crate) fn leaving(operation: &Operation, spec: &ClusterSpec, observed: &Observed) -> Removal {
     let never_listed = NeverListed::of(observed, Some(&operation.generation));
     let declared = spec.slots();
-    let mut removal = Removal::default();
+    let mut removal = Removal { store: observed.store, ..Removal::default() };
     for (slot, facts) in observed.ours().filter(|(slot, _)| !declared.contains(slot)) {
-        removal.secret(slot, facts, never_listed.fate(spec.deletion, slot, facts));
+        removal.secret(slot, facts, never_listed.fate(spec.deletion, slot, facts, operation.now));
     }
     let known =
         observed.ours().map(|(slot, _)| slot.index).chain(observed.entries.iter().map(|entry| entry.index));
@@ -160,7 +166,8 @@ pub async fn remove(
     operation: &Operation,
     spec: &LenientSpec,
 ) -> Result<Vec<String>, ProvisionError> {
-    let candidates = Candidates { nodes: spec.nodes.clone(), applications: spec.applications.clone() };
+    let candidates =
+        Candidates { nodes: spec.nodes.clone(), applications: spec.applications.clone(), store: spec.store };
     let observed = observe(world, &operation.owner, candidates).await?;
     let removal = Removal::of_all(operation, &observed, spec.deletion);
     if removal.is_empty() {
@@ -178,8 +185,12 @@ pub(crate) struct Removal {
     /// Documents that vanish with what they describe.
     expiring: Vec<Expiring>,
     /// Secrets that go: their ARN, and the days of their recovery window; none where nobody can
-    /// have used them.
+    /// have used them, and where it is over.
     secrets: BTreeMap<Slot, (String, Option<u8>)>,
+    /// Those of them whose recovery window is over.
+    overdue: BTreeSet<Slot>,
+    /// The store that they are in.
+    store: Store,
     /// Documents that tell, while they are there, that the removal is not finished.
     last: Vec<ParameterName>,
     /// The roster, as long as the cluster can come back.
@@ -201,7 +212,7 @@ struct Expiring {
 impl Removal {
     /// Everything of a resource that goes.
     fn of_all(operation: &Operation, observed: &Observed, rules: DeletionRules) -> Self {
-        let mut removal = Self::default();
+        let mut removal = Self { store: observed.store, ..Self::default() };
         let cluster = operation.owner.id.cluster();
         let never_listed = NeverListed::of(observed, None);
         // CloudFormation made the id up, since no answer ever reached it: then only what never
@@ -213,7 +224,10 @@ impl Removal {
             DeletionRules { others: OnDelete::Retain, share_password: OnDelete::Retain }
         };
         for (slot, facts) in observed.ours() {
-            removal.secret(slot, facts, never_listed.fate(rules, slot, facts));
+            match never_listed.fate(rules, slot, facts, operation.now) {
+                Fate::Overdue if !all => {}
+                fate => removal.secret(slot, facts, fate),
+            }
         }
         let nodes: BTreeSet<_> = observed.ours().map(|(slot, _)| slot.index).collect();
         for index in nodes.into_iter().filter(|index| all || !observed.lists(*index)) {
@@ -260,6 +274,10 @@ impl Removal {
             Fate::Remove => {
                 self.secrets.insert(slot.clone(), (facts.arn.clone(), None));
             }
+            Fate::Overdue => {
+                self.secrets.insert(slot.clone(), (facts.arn.clone(), None));
+                self.overdue.insert(slot.clone());
+            }
             Fate::Schedule(days) => {
                 self.secrets.insert(slot.clone(), (facts.arn.clone(), Some(days)));
             }
@@ -291,7 +309,8 @@ impl Removal {
             return;
         }
         let stands = observed.environments.contains_key(&index);
-        let goes_now = self.secrets.keys().any(|slot| slot.index == index);
+        let mut going = self.secrets.keys().filter(|slot| slot.index == index);
+        let goes_now = going.any(|slot| !self.overdue.contains(slot));
         if !stands && !goes_now {
             return;
         }
@@ -351,17 +370,30 @@ impl Removal {
                 world.remove_secret(permit, arn).await?;
                 Action::Removed
             };
-            world.record(&AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot));
+            let event = AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot);
+            let is_overdue = self.overdue.contains(slot);
+            world.record(&if is_overdue { event.because("its recovery window is over") } else { event });
             Ok::<_, ProvisionError>(())
         })
         .await?;
+        if !self.overdue.is_empty() {
+            told.push(format!(
+                "{} secrets whose recovery window was over were removed for good",
+                self.overdue.len()
+            ));
+        }
         let scheduled: Vec<&Slot> =
             self.secrets.iter().filter(|(_, (_, days))| days.is_some()).map(|(slot, _)| slot).collect();
         if let Some(days) = self.secrets.values().find_map(|(_, days)| *days) {
             let nodes: BTreeSet<_> = scheduled.iter().map(|slot| slot.index.to_string()).collect();
             let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+            let then = match self.store {
+                Store::SecretsManager => "they are gone",
+                // It ends no recovery window by itself.
+                Store::ParameterStore => "the next change of this cluster removes them",
+            };
             told.push(format!(
-                "{} secrets of nodes {nodes} can be restored for {days} days, then they are gone",
+                "{} secrets of nodes {nodes} can be restored for {days} days, then {then}",
                 scheduled.len()
             ));
         }

@@ -11,6 +11,7 @@ use crate::names::{ClusterName, NodeIndex};
 use crate::ownership::Generation;
 use crate::record::NodeRecord;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
+use crate::store::Store;
 
 /// The schema number of the index.
 pub const SCHEMA: u32 = 1;
@@ -72,6 +73,9 @@ pub struct RosterIndex {
     pub serial: u64,
     /// SHA-256 over the page texts in order, in lower-case hex.
     pub sha256: String,
+    /// The store of the cluster's secrets; Secrets Manager where it is left out.
+    #[serde(default, skip_serializing_if = "Store::is_default")]
+    pub store: Store,
 }
 
 impl Document for RosterIndex {

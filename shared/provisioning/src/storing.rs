@@ -75,7 +75,7 @@ async fn write_intent(
 ) -> Result<(), ProvisionError> {
     let owner = &operation.owner.id;
     let serial = observed.next_serial(&operation.generation);
-    let mut intent = Intent::new(owner.to_string(), operation.generation.clone(), serial);
+    let mut intent = Intent::new(owner.to_string(), operation.generation.clone(), serial, spec.store);
     intent.nodes.extend(&spec.nodes);
     intent.applications.extend(spec.applications.iter().cloned());
     // What is here and not asked for stays findable until it is gone.
@@ -108,6 +108,7 @@ async fn store(
     let protection = slot.purpose.is_read_by_the_node().then(|| spec.protection.as_str());
     let tags = operation.owner.tags(&operation.generation, slot, made.public.clone(), protection);
     let secret = NewSecret {
+        store: spec.store,
         name: &name,
         token: &token,
         value: &made.value,
@@ -131,7 +132,9 @@ async fn store(
             };
             Ok((item, true))
         }
-        Err(PortError::Exists { .. }) => Ok((found_in_the_way(world, operation, slot, &name).await?, false)),
+        Err(PortError::Exists { .. }) => {
+            Ok((found_in_the_way(world, operation, spec, slot, &name).await?, false))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -139,11 +142,12 @@ async fn store(
 async fn found_in_the_way(
     world: &impl World,
     operation: &Operation,
+    spec: &ClusterSpec,
     slot: &Slot,
     name: &SecretName,
 ) -> Result<Item, ProvisionError> {
     let facts = world
-        .describe_secret(name)
+        .describe_secret(spec.store, name)
         .await?
         .ok_or_else(|| incomplete(name.as_str(), "came and went while it was being made: try again"))?;
     match place(&operation.owner, facts) {

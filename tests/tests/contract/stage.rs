@@ -7,8 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_credential_types::Credentials;
 use contract_double::deploy::KmsStack;
-use contract_double::{Call, CallKey, Double, Pattern, Resource, SecretValue, Side, call_keys};
+use contract_double::{
+    Call, CallKey, Double, ParameterKind, Pattern, Resource, SecretValue, Side, call_keys,
+};
 use provisioning::names::ClusterName;
+use provisioning::ownership::DELETE_AFTER_TAG;
 use provisioning::signed::PinnedKeys;
 use rig::calls::NODE_KEYS_READS;
 use rig::cloud::Cloud;
@@ -156,8 +159,21 @@ impl Stage {
                 };
                 (secret.name.clone(), stored)
             });
-            let secrets = secrets.collect();
-            let documents = world.parameters(place).map(|parameter| {
+            let (of_parameters, documents): (Vec<_>, Vec<_>) = world
+                .parameters(place)
+                .partition(|parameter| parameter.latest().kind == ParameterKind::SecureString);
+            let of_parameters = of_parameters.into_iter().map(|parameter| {
+                let versions = parameter.versions.iter();
+                let stored = StoredSecret {
+                    arn: parameter.arn.clone(),
+                    tags: parameter.tags.clone(),
+                    versions: versions.map(|one| (one.version.to_string(), one.value.clone())).collect(),
+                    scheduled: parameter.tags.contains_key(DELETE_AFTER_TAG),
+                };
+                (parameter.name.trim_start_matches('/').to_owned(), stored)
+            });
+            let secrets = secrets.chain(of_parameters).collect();
+            let documents = documents.into_iter().map(|parameter| {
                 let latest = parameter.latest();
                 let stored = StoredDocument { text: latest.value.clone(), expires: latest.expires.is_some() };
                 (parameter.name.clone(), stored)

@@ -23,21 +23,31 @@ fn two_nodes() -> Properties {
     Properties::nodes(&[0, 1])
 }
 
+/// The same with secrets in Parameter Store.
+fn in_parameter_store(properties: &Properties) -> Properties {
+    properties.clone().with("Store", "ParameterStore")
+}
+
 /// Creates: the first one, and one that meets what a deleted stack's twin left behind.
 pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
-    let first = Sent::create("create-1", &two_nodes());
-    let gone =
-        vec![Sent::create("create-0", &two_nodes()), Sent::delete("delete-0", &two_nodes(), &id(CLUSTER))];
-    vec![
-        Story { name: "create", before: Vec::new(), sent: first.clone() },
-        Story { name: "create of what was deleted", before: gone, sent: first },
-    ]
+    let of = |properties: &Properties, [name, again]: [&'static str; 2]| {
+        let first = Sent::create("create-1", properties);
+        let gone =
+            vec![Sent::create("create-0", properties), Sent::delete("delete-0", properties, &id(CLUSTER))];
+        [
+            Story { name, before: Vec::new(), sent: first.clone() },
+            Story { name: again, before: gone, sent: first },
+        ]
+    };
+    let names = ["create", "create of what was deleted"];
+    let in_parameters = ["create in Parameter Store", "create of what was deleted in Parameter Store"];
+    of(&two_nodes(), names).into_iter().chain(of(&in_parameter_store(&two_nodes()), in_parameters)).collect()
 }
 
 /// Updates, each of which can be rolled back.
 pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
     let one = Properties::nodes(&[0]);
-    let changes: [(&'static str, Properties, Properties); 5] = [
+    let changes: [(&'static str, Properties, Properties); 6] = [
         ("a node added, a node removed", two_nodes(), two_nodes().with_nodes(&[0, 2])),
         ("a node removed", two_nodes(), one.clone()),
         (
@@ -51,6 +61,11 @@ pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
             one.clone().with("ShareEncryptionPassword", "false"),
         ),
         ("another domain", one.clone(), one.with("NodeDomain", "new.example.org")),
+        (
+            "a node added, a node removed, in Parameter Store",
+            in_parameter_store(&two_nodes()),
+            in_parameter_store(&two_nodes().with_nodes(&[0, 2])),
+        ),
     ];
     let story = |(name, old, new): (_, Properties, Properties)| Story {
         name,
@@ -82,5 +97,6 @@ pub(crate) fn deletes(id: PhysicalId<'_>) -> Vec<Story> {
         story("delete", two_nodes()),
         story("delete with the password", two_nodes().with("ShareSecretOnDelete", "Schedule")),
         story("delete that retains", two_nodes().with("OnDelete", "Retain")),
+        story("delete in Parameter Store", in_parameter_store(&two_nodes())),
     ]
 }

@@ -9,6 +9,7 @@ mod events;
 mod half_made;
 mod lifecycle;
 mod permissions;
+mod secure_strings;
 mod snapshot;
 mod strangers;
 mod support;

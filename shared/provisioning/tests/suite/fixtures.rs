@@ -11,6 +11,7 @@ use provisioning::ownership::{Generation, Owner};
 use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::{RosterEntry, RosterIndex};
+use provisioning::store::Store;
 use provisioning::{Operation, OperationKind, Outcome, ProvisionError};
 use serde_json::{Map, Value, json};
 
@@ -34,7 +35,13 @@ pub(crate) struct Declared(pub(crate) Map<String, Value>);
 impl Declared {
     pub(crate) fn nodes(nodes: &[u32]) -> Self {
         let Value::Object(properties) = json!({"Cluster": "tsm", "KmsKeyArn": KEY}) else { unreachable!() };
-        Self(properties).with_nodes(nodes)
+        let declared = Self(properties).with_nodes(nodes);
+        // Left out where it is the default, as most templates do.
+        if crate::STORE == Store::default() {
+            declared
+        } else {
+            declared.with("Store", crate::STORE.as_str())
+        }
     }
 
     pub(crate) fn with_nodes(self, nodes: &[u32]) -> Self {
@@ -109,7 +116,8 @@ pub(crate) fn run(
     old: Option<&Declared>,
 ) -> Option<Answer> {
     let before = old.map(Declared::lenient);
-    world.drive(provisioning::reconcile(world, &pinned(), operation, &declared.spec(), before.as_ref()))
+    let operation = Operation { now: world.now(), ..operation.clone() };
+    world.drive(provisioning::reconcile(world, &pinned(), &operation, &declared.spec(), before.as_ref()))
 }
 
 pub(crate) fn run_removal(
@@ -117,7 +125,8 @@ pub(crate) fn run_removal(
     operation: &Operation,
     declared: &Declared,
 ) -> Option<Result<Vec<String>, ProvisionError>> {
-    world.drive(provisioning::remove(world, &pinned(), operation, &declared.lenient()))
+    let operation = Operation { now: world.now(), ..operation.clone() };
+    world.drive(provisioning::remove(world, &pinned(), &operation, &declared.lenient()))
 }
 
 /// A world in which a Create of `declared` has been completed.

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
+use provisioning::store::Store;
+
 mod committing;
 mod creating;
 mod deaths;
@@ -14,3 +16,6 @@ mod removing;
 mod telling;
 mod updating;
 mod world;
+
+/// Where the secrets of these tests are.
+pub(crate) const STORE: Store = Store::SecretsManager;

@@ -1,6 +1,7 @@
 //! The table of properties: what each refuses, in which words, and never with the value in them.
 
 use provisioning::properties::{ClusterSpec, LenientSpec, OnDelete, PROPERTIES, PropertyFault};
+use provisioning::store::Store;
 use serde_json::{Value, json};
 
 use crate::fixtures::{Declared, KEY};
@@ -132,7 +133,10 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
             texts(&[CANARY, "True", "TRUE", "yes", "1", "0", " true"], &["true", "false"])
         }
         "AllowAccountReaders" => texts(&[CANARY, "True", "yes", "true"], &["false"]),
-        "Store" => texts(&[CANARY, "secretsmanager", "ParameterStore", "Vault"], &["SecretsManager"]),
+        "Store" => texts(
+            &[CANARY, "secretsmanager", "parameterStore", "Vault"],
+            &["SecretsManager", "ParameterStore"],
+        ),
         "KeyOrigin" => texts(&[CANARY, "function", "Kms", "KMS"], &["Function"]),
         "Protection" => texts(&[CANARY, "envelope", "None"], &["Envelope", "Service"]),
         "ReaderPrincipals" => (
@@ -270,7 +274,6 @@ fn every_property_refuses_what_is_wrong_by_name_with_what_is_allowed() {
 fn what_this_version_does_not_offer_is_refused_and_said_so() {
     let role = "arn:aws:iam::111122223333:role/node";
     for (name, value) in [
-        ("Store", json!("ParameterStore")),
         ("KeyOrigin", json!("Kms")),
         ("ReaderPrincipals", json!({"0": [role]})),
         ("ClientPrincipals", json!({"default": [role]})),
@@ -322,6 +325,15 @@ fn a_delete_reads_what_can_be_read_and_is_careful_with_the_rest() {
         let rules = read(valid().with(name, value)).deletion;
         assert_eq!((rules.others, rules.share_password), (OnDelete::Retain, OnDelete::Retain), "{name}");
     }
+    for (value, store) in [
+        (json!("ParameterStore"), Some(Store::ParameterStore)),
+        (json!("SecretsManager"), Some(Store::SecretsManager)),
+        (json!("Vault"), None),
+        (json!(3), None),
+    ] {
+        assert_eq!(read(valid().with("Store", value.clone())).store, store, "{value}");
+    }
+    assert_eq!(read(valid()).store, Some(Store::SecretsManager));
     let nothing = LenientSpec::read(&serde_json::Map::new());
     assert!(nothing.nodes.is_empty());
     assert_eq!(nothing.applications.len(), 1);

@@ -8,14 +8,14 @@ use std::pin::pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::EncodePublicKey as _;
 use provisioning::audit::AuditEvent;
 use provisioning::authority::Permit;
 use provisioning::names::{ParameterName, SecretName};
-use provisioning::ownership::Tags;
+use provisioning::ownership::{OWNER_TAG, OwnerId, Tags};
 use provisioning::ports::{
     AuditLog, NewSecret, PortError, Publisher, RecordSigner, ResourceState, Sealer, SecretFacts, SecretStore,
     StackState, StoredSecret,
@@ -23,6 +23,7 @@ use provisioning::ports::{
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::PinnedKeys;
+use provisioning::store::Store;
 
 pub(crate) const SIGNER: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000001";
@@ -70,12 +71,15 @@ impl Mishap {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
+    pub(crate) store: Store,
     pub(crate) arn: String,
     pub(crate) versions: Vec<(String, String)>,
     pub(crate) tags: Tags,
     pub(crate) key: String,
     /// The days of the recovery window that it is in.
     pub(crate) scheduled: Option<u8>,
+    /// When that window is over, where the store does not end it.
+    pub(crate) awaits_removal_from: Option<Timestamp>,
     pub(crate) retrieved: bool,
 }
 
@@ -107,6 +111,8 @@ pub(crate) struct World {
     pub(crate) events: RefCell<Vec<String>>,
     /// Every plaintext that passed through.
     pub(crate) plaintexts: RefCell<BTreeSet<Vec<u8>>>,
+    /// Days that have passed since everything began.
+    pub(crate) days: Cell<i64>,
     resource: RefCell<Option<ResourceState>>,
     stack: RefCell<Option<String>>,
     mishap: Cell<Option<(usize, Mishap)>>,
@@ -128,7 +134,13 @@ impl World {
         let copy = Self::default();
         *copy.stored.borrow_mut() = self.stored();
         copy.born.set(self.born.get());
+        copy.days.set(self.days.get());
         copy
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        crate::fixtures::NOW.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * self.days.get())
     }
 
     /// What CloudFormation shows of the resource from now on.
@@ -317,40 +329,75 @@ impl SecretStore for World {
         self.call(Effect::Writes, "create_secret", name, |stored| {
             if let Some(there) = stored.secrets.get(name) {
                 let same = (new.token.to_owned(), value.clone());
-                if there.scheduled.is_none() && there.versions.contains(&same) {
+                let takes_tokens = new.store == Store::SecretsManager;
+                if takes_tokens && there.scheduled.is_none() && there.versions.contains(&same) {
                     return Ok(StoredSecret { arn: there.arn.clone(), version_id: same.0 });
                 }
                 return Err(PortError::Exists { what: format!("secret {name}") });
             }
-            // The store appends six random characters: a name that comes again has another ARN.
             self.born.set(self.born.get() + 1);
-            let arn = format!(
-                "arn:aws:secretsmanager:eu-central-1:111122223333:secret:{name}-{:06}",
-                self.born.get()
-            );
+            let (arn, version_id) = match new.store {
+                // The store appends six random characters: a name that comes again has another ARN.
+                Store::SecretsManager => {
+                    let arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:";
+                    (format!("{arn}{name}-{:06}", self.born.get()), new.token.to_owned())
+                }
+                // A name that comes again has the same ARN and counts from 1 again.
+                Store::ParameterStore => {
+                    (format!("arn:aws:ssm:eu-central-1:111122223333:parameter/{name}"), "1".to_owned())
+                }
+            };
             let secret = Secret {
+                store: new.store,
                 arn: arn.clone(),
-                versions: vec![(new.token.to_owned(), value.clone())],
+                versions: vec![(version_id.clone(), value.clone())],
                 tags: new.tags.clone(),
                 key: new.key.to_string(),
                 scheduled: None,
+                awaits_removal_from: None,
                 retrieved: false,
             };
             stored.secrets.insert(name.to_owned(), secret);
-            Ok(StoredSecret { arn, version_id: new.token.to_owned() })
+            Ok(StoredSecret { arn, version_id })
         })
         .await
     }
 
-    async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
+    async fn describe_secret(
+        &self,
+        store: Store,
+        name: &SecretName,
+    ) -> Result<Option<SecretFacts>, PortError> {
         self.call(Effect::Reads, "describe_secret", name.as_str(), |stored| {
-            Ok(stored.secrets.get(name.as_str()).map(|secret| SecretFacts {
+            let there = stored.secrets.get(name.as_str()).filter(|secret| secret.store == store);
+            Ok(there.map(|secret| SecretFacts {
+                store,
                 arn: secret.arn.clone(),
                 tags: secret.tags.clone(),
                 key: Some(secret.key.clone()),
                 scheduled_for_deletion: secret.scheduled.is_some(),
-                was_retrieved: secret.retrieved,
+                awaits_removal_from: secret.awaits_removal_from,
+                was_retrieved: secret.retrieved && store == Store::SecretsManager,
             }))
+        })
+        .await
+    }
+
+    async fn secrets_awaiting_removal(
+        &self,
+        store: Store,
+        owner: &OwnerId,
+    ) -> Result<Vec<String>, PortError> {
+        if store == Store::SecretsManager {
+            return Ok(Vec::new());
+        }
+        self.call(Effect::Reads, "secrets_awaiting_removal", owner.as_str(), |stored| {
+            let waits = |secret: &Secret| {
+                secret.awaits_removal_from.is_some()
+                    && secret.tags.get(OWNER_TAG).is_some_and(|id| id == owner.as_str())
+            };
+            let awaiting = stored.secrets.iter().filter(|(_, secret)| waits(secret));
+            Ok(awaiting.map(|(name, _)| name.clone()).collect())
         })
         .await
     }
@@ -359,6 +406,7 @@ impl SecretStore for World {
         self.call(Effect::Writes, "restore_secret", arn, |stored| match by_arn(stored, arn) {
             Some((_, secret)) => {
                 secret.scheduled = None;
+                secret.awaits_removal_from = None;
                 Ok(())
             }
             None => Err(PortError::NotFound { what: format!("secret {arn}") }),
@@ -370,6 +418,10 @@ impl SecretStore for World {
         assert!((7..=30).contains(&days), "{days} days");
         self.call(Effect::Writes, "schedule_secret", arn, |stored| {
             if let Some((_, secret)) = by_arn(stored, arn) {
+                if secret.scheduled.is_none() && secret.store == Store::ParameterStore {
+                    let window = SignedDuration::from_hours(24 * i64::from(days));
+                    secret.awaits_removal_from = Some(self.now() + window);
+                }
                 secret.scheduled = secret.scheduled.or(Some(days));
             }
             Ok(())
@@ -380,7 +432,9 @@ impl SecretStore for World {
     async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         self.call(Effect::Writes, "remove_secret", arn, |stored| {
             if let Some((name, secret)) = by_arn(stored, arn) {
-                assert!(!secret.retrieved, "{name} was retrieved and is removed at once");
+                let end = secret.awaits_removal_from;
+                let is_over = end.is_some_and(|end| end <= self.now());
+                assert!(is_over || !secret.retrieved, "{name} was retrieved and is removed at once");
                 stored.secrets.remove(&name);
             }
             Ok(())

@@ -5,6 +5,7 @@ mod account;
 mod alarms;
 mod node_keys;
 mod nodes;
+mod parameters;
 mod whole;
 
 use std::fs;

@@ -13,17 +13,26 @@ fn every_policy_is_understood() {
     let known = [
         "aws:PrincipalArn",
         "aws:RequestTag/keyboot:stack",
+        "aws:ResourceTag/keyboot:delete-after",
         "aws:ResourceTag/keyboot:stack",
         "aws:SecureTransport",
         "aws:SourceAccount",
+        "aws:TagKeys",
+        "kms:EncryptionContext:PARAMETER_ARN",
         "kms:EncryptionContext:SecretARN",
         "kms:EncryptionContext:keyboot:cluster",
         "kms:EncryptionContext:keyboot:node",
         "kms:EncryptionContext:keyboot:purpose",
         "kms:EncryptionContextKeys",
         "kms:ViaService",
+        "ssm:Overwrite",
     ];
-    for stack in [stack(), stack().parameter("ClientStackIds", OTHER_STACK), Stack::new(STACK).unwrap()] {
+    for stack in [
+        stack(),
+        stack().parameter("ClientStackIds", OTHER_STACK),
+        stack().parameter("Store", "ParameterStore"),
+        Stack::new(STACK).unwrap(),
+    ] {
         let resolved = resolve(stack);
         let mut counted = 0;
         for (id, kind) in resolved.resources() {
