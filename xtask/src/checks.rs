@@ -97,7 +97,6 @@ impl Tools {
         loud(self.nextest().args(["--workspace"]).args(filter))?;
         // What a protocol crate does on a real socket needs a loopback ResponseURL.
         loud(self.nextest().args(["--package", "custom-resource", "--features", "local"]).args(filter))?;
-        loud(self.nextest().args(["--package", "aws", "--features", "local"]).args(filter))?;
         if filter.is_none() {
             loud(cargo().args(["test", "--locked", "--workspace", "--doc", "--quiet"]))?;
             fuzz::briefly(&self.venv)?;
