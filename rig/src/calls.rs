@@ -9,6 +9,7 @@ use serde::Deserialize;
 pub const NODE_KEYS_OPERATIONS: &[&str] = &[
     "CreateSecret",
     "DeleteParameters",
+    "DeleteResourcePolicy",
     "DeleteSecret",
     "DescribeSecret",
     "DescribeStackResource",
@@ -17,7 +18,9 @@ pub const NODE_KEYS_OPERATIONS: &[&str] = &[
     "GenerateDataKeyPairWithoutPlaintext",
     "GetParameters",
     "GetPublicKey",
+    "GetResourcePolicy",
     "PutParameter",
+    "PutResourcePolicy",
     "PutSecretValue",
     "RestoreSecret",
     "Sign",
@@ -28,8 +31,14 @@ pub const NODE_KEYS_OPERATIONS: &[&str] = &[
 ];
 
 /// What of it changes nothing.
-pub const NODE_KEYS_READS: &[&str] =
-    &["DescribeSecret", "DescribeStackResource", "DescribeStacks", "GetParameters", "GetPublicKey"];
+pub const NODE_KEYS_READS: &[&str] = &[
+    "DescribeSecret",
+    "DescribeStackResource",
+    "DescribeStacks",
+    "GetParameters",
+    "GetPublicKey",
+    "GetResourcePolicy",
+];
 
 /// One call, as the recorder wrote it down.
 #[derive(Clone, Debug, Deserialize)]

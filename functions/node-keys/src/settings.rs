@@ -43,6 +43,9 @@ pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
     let pinned: PinnedStacks = variable("KEYBOOT_STACK_IDS")?.parse().map_err(|_| {
         SettingsFault::Malformed("KEYBOOT_STACK_IDS", "full stack ids (ARNs), separated by commas")
     })?;
+    let role = variable("KEYBOOT_ROLE_ARN")?.parse().map_err(|_| {
+        SettingsFault::Malformed("KEYBOOT_ROLE_ARN", "the full ARN of the function's IAM role")
+    })?;
     let credentials = Credentials::new(
         variable("AWS_ACCESS_KEY_ID")?,
         variable("AWS_SECRET_ACCESS_KEY")?,
@@ -56,6 +59,7 @@ pub(crate) fn read() -> Result<(AwsWorld, PinnedStacks), SettingsFault> {
         signing_key,
         rates: rates()?,
         former_signing_keys,
+        role,
         #[cfg(feature = "local")]
         endpoint: variable("AWS_ENDPOINT_URL").ok(),
     });

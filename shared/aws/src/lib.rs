@@ -13,6 +13,7 @@ mod kms;
 mod pacing;
 mod parameter_store;
 mod rates;
+mod secret_policy;
 mod secrets_manager;
 mod session;
 mod stacks;

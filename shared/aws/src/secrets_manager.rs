@@ -1,5 +1,5 @@
-//! Secrets Manager: secrets are created, described, renewed, tagged, scheduled, restored and removed, never
-//! read.
+//! Secrets Manager: secrets are created, described, renewed, tagged, scheduled, restored and removed, and
+//! told who may read them; here they are never read.
 
 use std::time::Duration;
 
@@ -8,11 +8,13 @@ use provisioning::authority::Permit;
 use provisioning::names::SecretName;
 use provisioning::ownership::Tags;
 use provisioning::ports::{
-    CURRENT, NewSecret, NewVersion, PortError, SecretFacts, SecretStore, StoredSecret,
+    CURRENT, NewSecret, NewVersion, PortError, SecretFacts, SecretStore, StoredReaders, StoredSecret,
 };
+use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
 
 use crate::failure::{code, failure};
+use crate::secret_policy;
 use crate::session::AwsWorld;
 
 /// The answer to a call on a secret that is not there.
@@ -204,6 +206,27 @@ impl SecretStore for AwsWorld {
     async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         let call = self.secrets().delete_secret().secret_id(arn).force_delete_without_recovery(true);
         self.delete(call, arn).await
+    }
+
+    async fn secret_readers(&self, arn: &str) -> Result<StoredReaders, PortError> {
+        let answer = self.secrets().get_resource_policy().secret_id(arn).send().await;
+        let answer = answer.map_err(|error| failure("GetResourcePolicy", arn, &error))?;
+        let text = answer.resource_policy.filter(|text| !text.is_empty());
+        Ok(text.map_or(StoredReaders::None, |text| secret_policy::read(&text, self.role())))
+    }
+
+    async fn admit_readers(&self, _: &Permit, arn: &str, readers: &Readers) -> Result<(), PortError> {
+        if readers.is_empty() {
+            let call = self.secrets().delete_resource_policy().secret_id(arn);
+            return call.send().await.map(drop).map_err(|error| failure("DeleteResourcePolicy", arn, &error));
+        }
+        let call = self
+            .secrets()
+            .put_resource_policy()
+            .secret_id(arn)
+            .resource_policy(secret_policy::of(readers, self.role()).to_string())
+            .block_public_policy(true);
+        call.send().await.map(drop).map_err(|error| failure("PutResourcePolicy", arn, &error))
     }
 }
 

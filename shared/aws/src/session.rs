@@ -14,6 +14,7 @@ use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use provisioning::ports::{Pace, Workload};
+use provisioning::principals::RoleArn;
 
 use crate::audit::JsonLines;
 use crate::pacing::Pacer;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub rates: Rates,
     /// The keys that signed what may be taken over from other stacks.
     pub former_signing_keys: Vec<SigningKeyArn>,
+    /// The function's own role: nobody else writes what it has made.
+    pub role: RoleArn,
     /// Where every service answers; for local emulators only.
     #[cfg(feature = "local")]
     pub endpoint: Option<String>,
@@ -96,6 +99,7 @@ pub struct AwsWorld {
     signing_key: SigningKeyArn,
     rates: Rates,
     former_signing_keys: Vec<SigningKeyArn>,
+    role: RoleArn,
     pub(crate) log: JsonLines,
     kms: OnceLock<aws_sdk_kms::Client>,
     secrets: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -144,6 +148,7 @@ impl AwsWorld {
             signing_key: settings.signing_key,
             rates: settings.rates,
             former_signing_keys: settings.former_signing_keys,
+            role: settings.role,
             log: JsonLines,
             kms: OnceLock::new(),
             secrets: OnceLock::new(),
@@ -158,6 +163,10 @@ impl AwsWorld {
 
     pub(crate) fn former_signing_keys(&self) -> &[SigningKeyArn] {
         &self.former_signing_keys
+    }
+
+    pub(crate) fn role(&self) -> &RoleArn {
+        &self.role
     }
 
     pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {

@@ -12,6 +12,7 @@ mod former;
 mod handing_back;
 mod taking_over;
 
+use crate::admitting::lets_others_in;
 use crate::audit::Action;
 use crate::authority::{PinnedStacks, permit};
 use crate::drafting::Drafts;
@@ -48,7 +49,7 @@ pub(crate) async fn adopt(
         observed.provisional = still_stands(world, &former).await?;
     }
     if let Some(old) = spec.adopt_from.as_ref().filter(|old| **old != operation.owner.id)
-        && let Some(adoption) = Adoption::of(world, operation, spec, &observed, old).await?
+        && let Some(adoption) = Adoption::of(world, pinned, operation, spec, &observed, old).await?
     {
         adoption.carry_out(world, pinned, operation, &observed).await?;
         let provisional = adoption.provisional;
@@ -56,7 +57,8 @@ pub(crate) async fn adopt(
         observed.provisional = provisional;
     }
     if observed.provisional {
-        refuse_a_change(world, operation, spec, &observed)?;
+        let plan = refuse_a_change(world, operation, spec, &observed)?;
+        refuse_other_readers(world, spec, &observed, &plan).await?;
     }
     Ok(observed)
 }
@@ -86,15 +88,20 @@ pub(crate) fn tell(observed: &Observed) -> Option<String> {
     ))
 }
 
-/// Refuses a declaration that says anything different from what stands.
+fn provisional(observed: &Observed, change: &'static str) -> ProvisionError {
+    let from = observed.adopted_from().map(|former| former.id.to_string()).unwrap_or_default();
+    ProvisionError::Provisional { from, change }
+}
+
+/// Refuses a declaration that says anything different from what stands, and gives what is left to do:
+/// nothing.
 fn refuse_a_change(
     world: &impl World,
     operation: &Operation,
     spec: &ClusterSpec,
     observed: &Observed,
-) -> Result<(), ProvisionError> {
-    let from = observed.adopted_from().map(|former| former.id.to_string()).unwrap_or_default();
-    let refused = |change| Err(ProvisionError::Provisional { from: from.clone(), change });
+) -> Result<Plan, ProvisionError> {
+    let refused = |change| Err(provisional(observed, change));
     // As an Update of another operation sees it, which writes only what differs.
     let mut update = operation.clone();
     update.kind = OperationKind::Update;
@@ -118,6 +125,19 @@ fn refuse_a_change(
     }
     if Drafts::of(world, &update, spec, observed, &plan)?.differ() {
         return refused("records, environments or the roster would change");
+    }
+    Ok(plan)
+}
+
+/// Refuses one that names other readers than those whom the policies let in.
+async fn refuse_other_readers(
+    world: &impl World,
+    spec: &ClusterSpec,
+    observed: &Observed,
+    plan: &Plan,
+) -> Result<(), ProvisionError> {
+    if lets_others_in(world, spec, plan).await? {
+        return Err(provisional(observed, "others would be let in to read"));
     }
     Ok(())
 }

@@ -35,6 +35,8 @@ pub enum Action {
     Removed,
     /// A public document was withdrawn.
     Withdrawn,
+    /// A secret's policy was written: who may read it, and nobody else.
+    Admitted,
     /// A secret of another owner was taken over.
     Adopted,
     /// A secret that was taken over was handed back.

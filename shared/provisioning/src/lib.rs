@@ -4,6 +4,7 @@
 //! them. [`reconcile`] is Create and Update, [`remove`] is Delete. It makes keys, never reads one
 //! back, and changes nothing without a [`Permit`](authority::Permit).
 
+mod admitting;
 mod adopting;
 pub mod audit;
 pub mod authority;
@@ -24,6 +25,7 @@ pub mod ownership;
 mod parallel;
 mod planning;
 pub mod ports;
+pub mod principals;
 pub mod properties;
 mod publishing;
 mod reconciling;

@@ -16,6 +16,7 @@ use crate::audit::AuditEvent;
 use crate::authority::Permit;
 use crate::names::{ParameterName, SecretName, Slot};
 use crate::ownership::Tags;
+use crate::principals::Readers;
 use crate::properties::KmsKeyArn;
 use crate::sealing::{EncryptionContext, StoredValue};
 
@@ -134,6 +135,17 @@ impl SecretFacts {
     }
 }
 
+/// Who may read a secret, as its resource policy says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StoredReaders {
+    /// It has no policy: those whom the account's own policies let.
+    None,
+    /// These, by a policy as we write it.
+    Admitted(Readers),
+    /// Others than anybody here could have named: the policy is not as we write it.
+    Otherwise,
+}
+
 /// A store of secrets that nobody here can read.
 pub trait SecretStore {
     /// Stores a new secret. A name in its recovery window counts as taken.
@@ -211,6 +223,16 @@ pub trait SecretStore {
     ) -> impl Future<Output = Result<(), PortError>>;
     /// Removes a secret that nobody can have used, for good; one that is gone is fine.
     fn remove_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
+    /// Who may read a secret that is in use.
+    fn secret_readers(&self, arn: &str) -> impl Future<Output = Result<StoredReaders, PortError>>;
+    /// Lets these read a secret and nobody else, the account's administrators included. Where nobody
+    /// is named, the account's own policies decide again.
+    fn admit_readers(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        readers: &Readers,
+    ) -> impl Future<Output = Result<(), PortError>>;
 }
 
 /// A key that seals, and cannot open.

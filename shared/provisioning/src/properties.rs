@@ -17,6 +17,7 @@ use crate::names::{
     Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Slot,
 };
 use crate::ownership::OwnerId;
+use crate::principals::{Admitted, PRINCIPALS_LIST, PRINCIPALS_MAP};
 use crate::sealing::{KeyOrigin, Protection};
 use crate::version_label::{RegenerateToken, TokenDigest};
 
@@ -42,9 +43,6 @@ const fn required(name: &'static str, allowed: &'static str) -> PropertyRule {
 }
 
 const BOOLEAN: &str = "true or false";
-const PRINCIPALS_MAP: &str =
-    "a map of names to lists of full role ARNs or 12-digit account ids, without * ? or $";
-const PRINCIPALS_LIST: &str = "a list of full role ARNs or 12-digit account ids, without * ? or $";
 /// The most nodes of a cluster.
 const NODES_MAX: usize = 1000;
 /// The most applications of a cluster.
@@ -122,6 +120,13 @@ impl KmsKeyArn {
     }
 }
 
+impl KmsKeyArn {
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    fn partition(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for KmsKeyArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -180,6 +185,8 @@ pub struct ClusterSpec {
     pub key_origin: KeyOrigin,
     /// The token that keys are made under: another one makes new keys.
     pub regenerate: Option<RegenerateToken>,
+    /// Who may read which secret.
+    pub admitted: Admitted,
     /// The DNS suffix of the nodes.
     pub node_domain: Option<String>,
     /// The records of nodes made elsewhere.
@@ -202,19 +209,22 @@ impl ClusterSpec {
         let namespace: Namespace = reader.parsed("Namespace")?;
         let cluster = ClusterName::new(&namespace, reader.text("Cluster")?.unwrap_or_default())
             .map_err(|_| fault("Cluster", "is not a valid name"))?;
-        reader.check_principals()?;
         reader.check_what_is_not_there_yet()?;
         let protection = match reader.choice("Protection", &["Envelope", "Service"])? {
             "Service" => Protection::Service,
             _ => Protection::Envelope,
         };
+        let (nodes, applications, kms_key) = (reader.nodes()?, reader.applications()?, reader.kms_key()?);
+        let accounts = reader.boolean("AllowAccountReaders")?;
+        let admitted = Admitted::parse(properties, accounts, kms_key.partition(), &nodes, &applications)?;
         Ok(Self {
             adopt_from: reader.adopt_from(&cluster)?,
             cluster,
-            nodes: reader.nodes()?,
-            kms_key: reader.kms_key()?,
+            nodes,
+            kms_key,
             curve: reader.parsed("P2pCurve")?,
-            applications: reader.applications()?,
+            applications,
+            admitted,
             management_key: reader.boolean("ManagementKey")?,
             share_password: reader.boolean("ShareEncryptionPassword")?,
             protection,
@@ -265,6 +275,12 @@ pub struct LenientSpec {
     pub deletion: DeletionRules,
     /// The old owner whose secrets were to be taken over, where it can be read.
     pub adopt_from: Option<OwnerId>,
+    /// Whether each node has a management key, as far as can be read.
+    pub management_key: bool,
+    /// Whether each node has a share-encryption password, as far as can be read.
+    pub share_password: bool,
+    /// Who may read which secret, as far as can be read.
+    pub admitted: Admitted,
 }
 
 impl LenientSpec {
@@ -287,7 +303,22 @@ impl LenientSpec {
             applications,
             deletion: reader.deletion_rules().unwrap_or(careful),
             adopt_from: properties.get(ADOPT_FROM).and_then(Value::as_str).and_then(|id| id.parse().ok()),
+            management_key: reader.boolean("ManagementKey").unwrap_or(true),
+            share_password: reader.boolean("ShareEncryptionPassword").unwrap_or(true),
+            admitted: Admitted::read(properties),
         }
+    }
+
+    /// Whether these properties ask for the secret of this slot.
+    #[must_use]
+    pub fn declares(&self, slot: &Slot) -> bool {
+        self.nodes.contains(&slot.index)
+            && match &slot.purpose {
+                Purpose::P2pKey => true,
+                Purpose::SharePassword => self.share_password,
+                Purpose::ManagementKey => self.management_key,
+                Purpose::ApiKey(application) => self.applications.contains(application),
+            }
     }
 }
 
@@ -298,7 +329,7 @@ fn rule_of(name: &str) -> Option<&'static PropertyRule> {
     PROPERTIES.iter().find(|rule| rule.name == name)
 }
 
-fn fault(property: &str, fault: &'static str) -> PropertyFault {
+pub(crate) fn fault(property: &str, fault: &'static str) -> PropertyFault {
     PropertyFault {
         property: property.to_owned(),
         fault,
@@ -483,28 +514,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn check_principals(&self) -> Result<(), PropertyFault> {
-        for name in ["ReaderPrincipals", "ClientPrincipals"] {
-            let Some(value) = self.properties.get(name) else { continue };
-            let Value::Object(map) = value else { return Err(fault(name, "is not a map")) };
-            for (key, principals) in map {
-                let key_is_valid = if name == "ReaderPrincipals" {
-                    key.parse::<NodeIndex>().is_ok()
-                } else {
-                    key.parse::<Application>().is_ok()
-                };
-                if !key_is_valid {
-                    return Err(fault(name, "has a key that names no node or application"));
-                }
-                check_principal_list(name, principals)?;
-            }
-        }
-        if let Some(value) = self.properties.get("ManagementPrincipals") {
-            check_principal_list("ManagementPrincipals", value)?;
-        }
-        Ok(())
-    }
-
     /// Refuses by name what this version does not do, instead of ignoring what was asked for.
     fn check_what_is_not_there_yet(&self) -> Result<(), PropertyFault> {
         const NOT_YET: &str = "has a value that this version does not offer yet";
@@ -512,18 +521,6 @@ impl<'a> Reader<'a> {
             Some(Value::String(text)) if text == "ParameterStore" => fault("Store", NOT_YET),
             _ => error,
         })?;
-        for name in ["ReaderPrincipals", "ClientPrincipals"] {
-            if matches!(self.properties.get(name), Some(Value::Object(map)) if !map.is_empty()) {
-                return Err(not_offered(name));
-            }
-        }
-        if matches!(self.properties.get("ManagementPrincipals"), Some(Value::Array(list)) if !list.is_empty())
-        {
-            return Err(not_offered("ManagementPrincipals"));
-        }
-        if self.boolean("AllowAccountReaders")? {
-            return Err(not_offered("AllowAccountReaders"));
-        }
         Ok(())
     }
 
@@ -539,16 +536,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The fault of a property that is well-formed and not offered by this version.
-fn not_offered(name: &str) -> PropertyFault {
-    PropertyFault {
-        property: name.to_owned(),
-        fault: "is not offered by this version yet",
-        allowed: "left out".to_owned(),
-    }
-}
-
-fn strings(value: &Value) -> Option<Vec<&str>> {
+pub(crate) fn strings(value: &Value) -> Option<Vec<&str>> {
     value.as_array()?.iter().map(Value::as_str).collect()
 }
 
@@ -565,26 +553,7 @@ fn distinct<T: FromStr + Ord + Clone>(name: &'static str, texts: &[&str]) -> Res
     }
 }
 
-fn check_principal_list(name: &'static str, value: &Value) -> Result<(), PropertyFault> {
-    let principals = strings(value).ok_or_else(|| fault(name, "is not a list of strings"))?;
-    let is_principal = |text: &str| {
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        is_account(text)
-            || matches!(parts.as_slice(), [arn, partition, service, "", account, resource]
-            if *arn == "arn" && is_partition(partition) && *service == "iam" && is_account(account)
-                && resource.len() <= 520
-                && resource.strip_prefix("role/").is_some_and(|role| {
-                    !role.is_empty() && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b))
-                }))
-    };
-    if principals.iter().copied().all(is_principal) {
-        Ok(())
-    } else {
-        Err(fault(name, "has an entry that is not a role ARN or an account id"))
-    }
-}
-
-fn is_partition(text: &str) -> bool {
+pub(crate) fn is_partition(text: &str) -> bool {
     matches!(text, "aws" | "aws-cn" | "aws-us-gov")
 }
 
@@ -593,7 +562,7 @@ fn is_region(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-fn is_account(text: &str) -> bool {
+pub(crate) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 

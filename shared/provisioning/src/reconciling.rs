@@ -1,9 +1,10 @@
 //! Create and Update: from what is declared and what is owned to what is published.
 //!
-//! One way, no step back: look, plan, note, make, store, sign, publish, hand out, commit; only then does
-//! anything go, and the note last. A repeated request finds its own work done and answers the
-//! same; a request that changes nothing writes nothing; one that another has followed stops.
+//! One way, no step back: look, plan, note, make, store, admit, renew, sign, publish, hand out, commit;
+//! only then does anything go, and the note last. A repeated request finds its own work done and answers
+//! the same; a request that changes nothing writes nothing; one that another has followed stops.
 
+use crate::admitting::{admissions, admit};
 use crate::adopting;
 use crate::authority::{Permit, PinnedStacks, permit};
 use crate::drafting::Drafts;
@@ -43,7 +44,8 @@ pub async fn reconcile(
     let plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed, &plan);
     refuse_what_takes_too_long(world, operation, spec, &observed, &plan, &leaving)?;
-    let mut attempt = Attempt { operation, spec, observed: &observed, plan, permit: None, too_late: false };
+    let mut attempt =
+        Attempt { operation, spec, before, observed: &observed, plan, permit: None, too_late: false };
     let drafts = match attempt.publish(world, pinned, &leaving).await {
         Ok(drafts) => drafts,
         Err(stopped) => return Err(attempt.give_up(world, stopped).await),
@@ -71,6 +73,8 @@ pub async fn reconcile(
 pub(crate) struct Attempt<'a> {
     pub(crate) operation: &'a Operation,
     pub(crate) spec: &'a ClusterSpec,
+    /// What the properties said before, where the event tells.
+    pub(crate) before: Option<&'a LenientSpec>,
     pub(crate) observed: &'a Observed,
     pub(crate) plan: Plan,
     /// The latest permit; none as long as nothing was written.
@@ -96,13 +100,24 @@ impl Attempt<'_> {
             let permit = self.permit.insert(permit(world, pinned, operation).await?);
             self.plan.carry_out(world, permit, operation, spec, observed).await?;
         }
+        let mut admissions = admissions(world, operation, spec, self.before, observed, &self.plan).await?;
+        if let Some(permit) = &self.permit
+            && !self.plan.renewed.is_empty()
+        {
+            // A policy that names an earlier role of the function keeps this one from putting versions.
+            refuse_what_was_overtaken(world, operation, observed, !admissions.is_empty()).await?;
+            admit(world, permit, operation, std::mem::take(&mut admissions)).await?;
+            self.plan.renew(world, permit, operation, spec).await?;
+        }
         let drafts = Drafts::of(world, operation, spec, observed, &self.plan)?;
-        if !drafts.differ() && leaving.changes_nothing() && observed.intent.is_none() {
+        let is_done = !drafts.differ() && leaving.changes_nothing() && observed.intent.is_none();
+        if is_done && admissions.is_empty() {
             return Ok(drafts);
         }
         let permit = permit(world, pinned, operation).await?;
         refuse_what_was_overtaken(world, operation, observed, self.plan.noted).await?;
         let permit = self.permit.insert(permit);
+        admit(world, permit, operation, admissions).await?;
         drafts.publish(world, permit, operation, observed, self.plan.noted).await?;
         if observed.index().is_none() && drafts.index.differs {
             self.too_late = true;

@@ -1,5 +1,4 @@
-//! Carrying a plan out: values made, proven and stored, secrets taken back from their window and
-//! renewed.
+//! Carrying a plan out: values made, proven and stored, secrets taken back from their window.
 //!
 //! The note goes first, so that a death half way leaves nothing that nobody would find.
 
@@ -74,7 +73,6 @@ impl Plan {
         .await?;
         self.kept.extend(made);
         self.kept.append(&mut self.restored);
-        self.renew(world, permit, operation, spec).await?;
         self.made.clear();
         self.noted = true;
         Ok(())

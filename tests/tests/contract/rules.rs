@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use key_material::{ApiKeyHash, P2pPrivateKey};
-use provisioning::names::{ClusterName, NodeIndex, Purpose};
+use provisioning::names::{ClusterName, NodeIndex, Purpose, Slot};
 use provisioning::properties::ClusterSpec;
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::RosterIndex;
@@ -14,7 +14,7 @@ use provisioning::version_label::VersionLabel;
 use serde_json::Value;
 
 use crate::cloudformation::Properties;
-use crate::stage::{Stage, Stored};
+use crate::stage::{Stage, Stored, StoredSecret};
 
 /// Whether the cluster reached its commit mark.
 pub(crate) fn is_marked(stored: &Stored) -> bool {
@@ -92,6 +92,12 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
                 secret.tags["keyboot:owner"] == stage.physical_id(cluster_of(cluster)),
                 "{name} is not its owner's"
             );
+            let slot = Slot { index: entry.index, purpose: purpose.clone() };
+            ensure!(
+                admitted(secret)? == spec.admitted.to(&slot).roles.iter().map(ToString::to_string).collect(),
+                "{name} is for others than those declared: {:?}",
+                secret.policy
+            );
             let (version_id, value) = secret.current().context("no version")?;
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { return false };
@@ -119,6 +125,24 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
         }
     }
     Ok(())
+}
+
+/// The roles that a secret's policy names: those whom it lets in and, no others, whom it does not keep
+/// out.
+fn admitted(secret: &StoredSecret) -> Result<BTreeSet<String>> {
+    let Some(policy) = &secret.policy else { return Ok(BTreeSet::new()) };
+    let policy: Value = serde_json::from_str(policy)?;
+    let named = |effect: &str, operator: &str| -> Result<BTreeSet<String>> {
+        let statements = policy["Statement"].as_array().context("no statements")?;
+        let reads = |statement: &&Value| {
+            statement["Effect"] == effect && statement["Action"].to_string().contains("GetSecretValue")
+        };
+        let statement = statements.iter().find(reads).context("nothing is said of reading")?;
+        Ok(serde_json::from_value(statement["Condition"][operator]["aws:PrincipalArn"].clone())?)
+    };
+    let admitted = named("Allow", "StringEquals")?;
+    ensure!(admitted == named("Deny", "StringNotEquals")?, "a policy of two minds: {policy}");
+    Ok(admitted)
 }
 
 /// The cluster's own name, without its namespace.
@@ -176,7 +200,8 @@ pub(crate) fn to_bring_back(stage: &Stage, declared: &Properties) -> Result<Vec<
         let name = spec.cluster.secret_name(slot.index, &slot.purpose);
         let secret = stored.secrets.get(name.as_str()).with_context(|| format!("there is no {name}"))?;
         let current = secret.current().context("no version")?;
-        lines.push(format!("{name} {} {} {current:?} {:?}", secret.arn, secret.scheduled, secret.key));
+        let (arn, policy, key) = (&secret.arn, &secret.policy, &secret.key);
+        lines.push(format!("{name} {arn} {} {current:?} {key:?} {policy:?}", secret.scheduled));
     }
     for &node in &spec.nodes {
         let name = spec.cluster.record_parameter(node);

@@ -37,6 +37,8 @@ pub(crate) struct StoredSecret {
     /// The key that further versions are encrypted with.
     pub(crate) key: Option<String>,
     pub(crate) scheduled: bool,
+    /// Its resource policy.
+    pub(crate) policy: Option<String>,
 }
 
 impl StoredSecret {
@@ -188,6 +190,7 @@ impl Stage {
                         .collect(),
                     key: secret.key.clone(),
                     scheduled: secret.deletion.is_some(),
+                    policy: secret.policy.as_ref().map(|policy| policy.text().to_owned()),
                 };
                 (secret.name.clone(), stored)
             });

@@ -1,5 +1,7 @@
 //! The requests that CloudFormation can make, each with what was there before.
 
+use serde_json::json;
+
 use crate::cloudformation::{Properties, Sent};
 
 /// One request, after others that went well.
@@ -23,15 +25,24 @@ fn two_nodes() -> Properties {
     Properties::nodes(&[0, 1])
 }
 
+/// The same with roles that may read, one of node 0 with this name.
+pub(crate) fn read_by(properties: Properties, name: &str) -> Properties {
+    let role = |name: &str| format!("arn:aws:iam::444455556666:role/{name}");
+    properties
+        .with("ReaderPrincipals", json!({"0": [role(name)]}))
+        .with("ManagementPrincipals", json!([role("manager")]))
+}
+
 /// Creates: the first one, and one that meets what a deleted stack's twin left behind.
 pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
     let first = Sent::create("create-1", &two_nodes());
-    let gone =
-        vec![Sent::create("create-0", &two_nodes()), Sent::delete("delete-0", &two_nodes(), &id(CLUSTER))];
+    let other = read_by(two_nodes(), "before");
+    let gone = vec![Sent::create("create-0", &other), Sent::delete("delete-0", &other, &id(CLUSTER))];
+    let again = Sent::create("create-1", &read_by(two_nodes(), "now"));
     let of_kms = Properties::nodes(&[0]).with("KeyOrigin", "Kms").with("P2pCurve", "secp256k1");
     vec![
-        Story { name: "create", before: Vec::new(), sent: first.clone() },
-        Story { name: "create of what was deleted", before: gone, sent: first },
+        Story { name: "create", before: Vec::new(), sent: first },
+        Story { name: "create of what was deleted", before: gone, sent: again },
         Story { name: "create of keys of KMS", before: Vec::new(), sent: Sent::create("create-1", &of_kms) },
     ]
 }
@@ -39,8 +50,13 @@ pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
 /// Updates, each of which can be rolled back.
 pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
     let one = Properties::nodes(&[0]);
-    let changes: [(&'static str, Properties, Properties); 7] = [
-        ("a node added, a node removed", two_nodes(), two_nodes().with_nodes(&[0, 2])),
+    let changes: [(&'static str, Properties, Properties); 8] = [
+        (
+            "a node added, a node removed, another reader",
+            read_by(two_nodes(), "before"),
+            read_by(two_nodes(), "now").with_nodes(&[0, 2]),
+        ),
+        ("another reader", read_by(one.clone(), "before"), read_by(one.clone(), "now")),
         ("a node removed", two_nodes(), one.clone()),
         (
             "an application added, one removed",

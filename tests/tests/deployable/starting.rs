@@ -88,6 +88,7 @@ async fn as_lambda_starts_it_it_asks_for_an_event_and_says_nothing() {
 #[tokio::test]
 async fn a_setting_that_is_missing_or_empty_stops_it_with_one_line_that_names_it() {
     for variable in [
+        "KEYBOOT_ROLE_ARN",
         "KEYBOOT_SIGNING_KEY_ARN",
         "KEYBOOT_STACK_IDS",
         "AWS_REGION",
@@ -121,5 +122,18 @@ async fn a_signing_key_that_is_no_key_arn_stops_it_with_one_line_that_names_the_
     ] {
         let ended = refused(&environment_with("KEYBOOT_SIGNING_KEY_ARN", &value)).await;
         check_refusal(&ended, "KEYBOOT_SIGNING_KEY_ARN");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_no_role_arn_stops_it_with_one_line_that_names_the_variable() {
+    for value in [
+        CANARY.to_owned(),
+        "arn:aws:iam::123456789012:role/*".to_owned(),
+        "arn:aws:iam::123456789012:root".to_owned(),
+        format!("arn:aws:sts::123456789012:assumed-role/canary/{CANARY}"),
+    ] {
+        let ended = refused(&environment_with("KEYBOOT_ROLE_ARN", &value)).await;
+        check_refusal(&ended, "KEYBOOT_ROLE_ARN");
     }
 }

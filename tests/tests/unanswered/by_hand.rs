@@ -33,6 +33,7 @@ impl ByHand {
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
             ("KEYBOOT_FUNCTION_ARN", NODE_KEYS),
             ("KEYBOOT_SIGNING_KEY_ARN", "arn:aws:kms:us-east-1:111122223333:key/7c0a5d3e"),
+            ("KEYBOOT_ROLE_ARN", "arn:aws:iam::111122223333:role/kms-NodeKeysRole"),
             ("KEYBOOT_STACK_IDS", STACK_ID),
         ] {
             environment.insert(name.to_owned(), value.to_owned());

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::claim::{Claim, Claimed};
 use super::former::{Former, ask_to_adopt, still_stands};
 use super::handing_back::hand_back;
-use super::refuse_a_change;
+use super::{refuse_a_change, refuse_other_readers};
 use crate::audit::{Action, AuditEvent};
 use crate::authority::{Permit, PinnedStacks, permit};
 use crate::error::ProvisionError;
@@ -39,6 +39,7 @@ impl Adoption {
     /// there is refused anyway.
     pub(super) async fn of(
         world: &impl World,
+        pinned: &PinnedStacks,
         operation: &Operation,
         spec: &ClusterSpec,
         observed: &Observed,
@@ -103,7 +104,11 @@ impl Adoption {
         refuse_what_is_not_ours(operation, spec, &assumed)?;
         Plan::of(operation, spec, &assumed)?;
         if provisional {
-            refuse_a_change(world, operation, spec, &assumed)?;
+            let plan = refuse_a_change(world, operation, spec, &assumed)?;
+            // Another stack's policies can be looked at once they are ours.
+            if pinned.contains(&adoption.former.stack_id) {
+                refuse_other_readers(world, spec, &assumed, &plan).await?;
+            }
         }
         Ok(Some(adoption))
     }

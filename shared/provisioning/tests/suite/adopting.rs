@@ -4,7 +4,9 @@
 use std::task::{Context, Waker};
 
 use provisioning::ownership::{Generation, Owner};
+use provisioning::ports::StoredReaders;
 use provisioning::{Operation, OperationKind, ProvisionError};
+use serde_json::json;
 
 use crate::deaths::at_every_call;
 use crate::fixtures::{
@@ -83,6 +85,10 @@ impl Resource {
 
 fn two_nodes() -> Declared {
     Declared::nodes(&[0, 1])
+}
+
+fn read_by(declared: Declared) -> Declared {
+    declared.with("ReaderPrincipals", json!({"0": ["arn:aws:iam::444455556666:role/node-0"]}))
 }
 
 fn adopting(declared: Declared) -> Declared {
@@ -288,6 +294,7 @@ fn nothing_changes_while_an_adoption_is_provisional() {
         two_nodes().with("Applications", vec!["default", "more"]),
         two_nodes().with("ManagementKey", "false"),
         two_nodes().with("NodeDomain", "new.example.org"),
+        read_by(two_nodes()),
     ];
     let fresh = old_cluster();
     let taken = taken_over();
@@ -314,6 +321,27 @@ fn nothing_changes_while_an_adoption_is_provisional() {
         OLD.is_gone(&world);
         RENAMED.update(&world, &two_nodes(), &change, "update-3").unwrap().unwrap();
         assert_in_service_of(&world, &change, RENAMED.id);
+    }
+}
+
+#[test]
+fn policies_stay_while_an_adoption_is_provisional_and_are_written_once_it_is_confirmed() {
+    // Those of another stack's function name its role, and are no policies of ours.
+    for (declared, stored) in [
+        (read_by(two_nodes()), StoredReaders::Otherwise),
+        (two_nodes(), StoredReaders::Otherwise),
+        (two_nodes(), StoredReaders::None),
+    ] {
+        let world = old_cluster();
+        for secret in world.stored.borrow_mut().secrets.values_mut() {
+            secret.readers = stored.clone();
+        }
+        MOVED.create(&world, &adopting(declared.clone()), "create-2").unwrap().unwrap();
+        MOVED.update(&world, &adopting(declared.clone()), &declared, "update-2").unwrap().unwrap();
+        assert!(world.stored().secrets.values().all(|secret| secret.readers == stored));
+        OLD.is_gone(&world);
+        MOVED.update(&world, &declared, &declared, "update-3").unwrap().unwrap();
+        assert_in_service_of(&world, &declared, MOVED.id);
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provisioning::OperationKind;
+use serde_json::json;
 
 use crate::fixtures::{
     Declared, OWNER, assert_gone_by_rule, assert_in_service, assert_nothing_is_left, create, delete,
@@ -58,7 +59,8 @@ fn two_nodes() -> Declared {
 
 #[test]
 fn a_create_that_ended_anywhere_is_completed_by_its_retry_or_leaves_nothing_after_its_delete() {
-    let create_again = |world: &World| create(world, &two_nodes(), "create-1");
+    let declared = read_by(two_nodes(), "a");
+    let create_again = |world: &World| create(world, &declared, "create-1");
     let start = World::default();
     let (points, shown) = at_every_call(
         &start,
@@ -67,10 +69,15 @@ fn a_create_that_ended_anywhere_is_completed_by_its_retry_or_leaves_nothing_afte
             let before = world.stored();
             let retried = world.copy();
             create_again(&retried).unwrap().unwrap_or_else(|error| panic!("{point}: {error}"));
-            assert_in_service(&retried, &two_nodes());
+            assert_in_service(&retried, &declared);
             let stored = retried.stored();
             for (name, secret) in &before.secrets {
-                assert_eq!(stored.secrets[name], *secret, "{point}: {name} was not kept");
+                let kept = &stored.secrets[name];
+                assert_eq!(
+                    (&kept.arn, &kept.versions, &kept.tags),
+                    (&secret.arn, &secret.versions, &secret.tags),
+                    "{point}: {name} was not kept"
+                );
             }
             assert!(stored.secrets.values().all(|secret| secret.tags["keyboot:generation"] == "create-1"));
             delete(&retried, &two_nodes(), "delete-1").unwrap().unwrap();
@@ -147,9 +154,24 @@ struct Change {
     added: &'static str,
 }
 
-fn changes() -> [Change; 3] {
+/// Everybody who may read, with a role of this name for node 0.
+fn read_by(declared: Declared, name: &str) -> Declared {
+    let role = |name: &str| format!("arn:aws:iam::444455556666:role/{name}");
+    declared
+        .with("ReaderPrincipals", json!({"0": [role(name)]}))
+        .with("ClientPrincipals", json!({"default": [role("client")]}))
+        .with("ManagementPrincipals", json!([role("manager")]))
+}
+
+fn changes() -> [Change; 4] {
     let old = two_nodes();
     [
+        // Readers change with it.
+        Change {
+            old: read_by(old.clone(), "a"),
+            new: read_by(Declared::nodes(&[0, 2]), "b"),
+            added: "/node/2/",
+        },
         Change { old: old.clone(), new: Declared::nodes(&[0, 2]), added: "/node/2/" },
         // Nothing of this shows in the roster's pages.
         Change {
@@ -172,6 +194,26 @@ impl Change {
 
     fn roll_back(&self, world: &World) -> bool {
         matches!(update(world, &self.new, &self.old, "rollback-1"), Some(Ok(_)))
+    }
+}
+
+#[test]
+fn a_change_of_readers_alone_that_ended_anywhere_is_completed_or_taken_back() {
+    let (old, new) = (read_by(two_nodes(), "a"), two_nodes());
+    for (old, new) in [(&old, &new), (&new, &old), (&old, &read_by(two_nodes(), "b"))] {
+        let start = in_service(old);
+        let carry_out = |world: &World| matches!(update(world, old, new, "update-1"), Some(Ok(_)));
+        let (points, shown) = at_every_call(&start, carry_out, |world, point| {
+            let undone = world.copy();
+            assert!(carry_out(world), "{point}");
+            assert_in_service(world, new);
+            world.revive();
+            assert!(carry_out(world), "{point}");
+            assert_eq!(world.writes(), [""; 0], "{point}: the third delivery");
+            assert!(matches!(update(&undone, new, old, "rollback-1"), Some(Ok(_))), "{point}");
+            assert_eq!(undone.stored(), start.stored(), "{point}");
+        });
+        assert!(points > 2 && shown > 1, "{points}, {shown}");
     }
 }
 

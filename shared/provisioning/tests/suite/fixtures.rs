@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use key_material::{ApiKeyHash, P2pPrivateKey};
 use provisioning::authority::PinnedStacks;
-use provisioning::names::{ClusterName, NodeIndex, Purpose};
+use provisioning::names::{ClusterName, NodeIndex, Purpose, Slot};
 use provisioning::ownership::{Generation, Owner};
 use provisioning::ports::{CURRENT, PREVIOUS};
 use provisioning::properties::{ClusterSpec, LenientSpec};
@@ -16,7 +16,7 @@ use provisioning::version_label::VersionLabel;
 use provisioning::{Operation, OperationKind, Outcome, ProvisionError, TimeBudget};
 use serde_json::{Map, Value, json};
 
-use crate::world::{Secret, Stored, World, scramble};
+use crate::world::{Secret, Stored, World, said, scramble};
 
 pub(crate) const STACK: &str =
     "arn:aws:cloudformation:eu-central-1:111122223333:stack/kms/11111111-2222-3333-4444-555555555555";
@@ -269,6 +269,8 @@ pub(crate) fn assert_in_service_of(world: &World, declared: &Declared, owner: &s
         for purpose in spec.purposes() {
             let secret = secret(world, number, &purpose.to_string());
             assert_eq!(secret.scheduled, None, "{}", secret.arn);
+            let slot = Slot { index: entry.index, purpose: purpose.clone() };
+            assert_eq!(secret.readers, said(&spec.admitted.to(&slot)), "{}", secret.arn);
             let (version_id, held) = counting(&secret, &spec);
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { panic!("node {number} accepts {} keys", keys.len()) };

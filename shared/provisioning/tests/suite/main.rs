@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
+mod admitting;
 mod adopting;
 mod committing;
 mod creating;

@@ -132,7 +132,7 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
         "ManagementKey" | "ShareEncryptionPassword" => {
             texts(&[CANARY, "True", "TRUE", "yes", "1", "0", " true"], &["true", "false"])
         }
-        "AllowAccountReaders" => texts(&[CANARY, "True", "yes", "true"], &["false"]),
+        "AllowAccountReaders" => texts(&[CANARY, "True", "yes"], &["false", "true"]),
         "Store" => texts(&[CANARY, "secretsmanager", "ParameterStore", "Vault"], &["SecretsManager"]),
         "KeyOrigin" => texts(&[CANARY, "function", "KMS"], &["Function", "Kms"]),
         "Protection" => texts(&[CANARY, "envelope", "None"], &["Envelope", "Service"]),
@@ -149,9 +149,21 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
                 json!({"0": ["arn:aws:iam::111122223333:root"]}),
                 json!({"0": ["arn:aws:iam::111122223333:role/"]}),
                 json!({"0": ["1111222233334"]}),
-                json!({"0": [role]}),
+                json!({"0": ["111122223333"]}),
+                json!({"0": [role.replace("arn:aws:", "arn:aws-cn:")]}),
+                json!({"0": [format!("{role}/")]}),
+                json!({"0": ["arn:aws:sts::111122223333:assumed-role/node/i-1"]}),
+                json!({"2": [role]}),
+                json!({"0": vec![role; 41]}),
+                json!({"0": (0..16).map(|_| format!("{role}{}", "a".repeat(480))).collect::<Vec<_>>()}),
             ],
-            vec![json!({})],
+            vec![
+                json!({}),
+                json!({"0": []}),
+                json!({"0": [role, "arn:aws:iam::444455556666:role/a/b/Node+=,.@-_9"], "1": [role]}),
+                json!({"0": vec![role; 40]}),
+                json!({"1": (0..15).map(|_| format!("{role}{}", "a".repeat(480))).collect::<Vec<_>>()}),
+            ],
         ),
         "ClientPrincipals" => (
             Kind::Map,
@@ -160,13 +172,14 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
                 json!({"default": ["?"]}),
                 json!({(CANARY): [role]}),
                 json!({"default": ["111122223333"]}),
+                json!({"other": [role]}),
             ],
-            vec![json!({})],
+            vec![json!({}), json!({"default": [role]})],
         ),
         "ManagementPrincipals" => (
             Kind::List,
-            vec![json!([CANARY]), json!(["*"]), json!(["arn:aws:iam::*:role/x"]), json!([role])],
-            vec![json!([])],
+            vec![json!([CANARY]), json!(["*"]), json!(["arn:aws:iam::*:role/x"]), json!(["111122223333"])],
+            vec![json!([]), json!([role])],
         ),
         "NodeDomain" => texts(
             &[
@@ -280,18 +293,9 @@ fn every_property_refuses_what_is_wrong_by_name_with_what_is_allowed() {
 
 #[test]
 fn what_this_version_does_not_offer_is_refused_and_said_so() {
-    let role = "arn:aws:iam::111122223333:role/node";
-    for (name, value) in [
-        ("Store", json!("ParameterStore")),
-        ("ReaderPrincipals", json!({"0": [role]})),
-        ("ClientPrincipals", json!({"default": [role]})),
-        ("ManagementPrincipals", json!([role])),
-        ("AllowAccountReaders", json!("true")),
-    ] {
-        let fault = refused(&valid().with(name, value));
-        assert_eq!(fault.property, name);
-        assert!(fault.fault.contains("this version"), "{fault}");
-    }
+    let fault = refused(&valid().with("Store", "ParameterStore"));
+    assert_eq!(fault.property, "Store");
+    assert!(fault.fault.contains("this version"), "{fault}");
 }
 
 #[test]
@@ -301,6 +305,47 @@ fn what_kms_makes_is_sealed_or_refused() {
     let fault = refused(&of_kms.with("Protection", "Service"));
     assert_eq!((fault.property.as_str(), fault.fault), ("KeyOrigin", "is Kms, but Protection is Service"));
     assert!(fault.allowed.contains("Envelope"), "{fault}");
+}
+
+#[test]
+fn an_account_stands_for_its_roles_only_where_that_is_allowed_and_why_is_said() {
+    let account = "444455556666";
+    for (name, value) in [
+        ("ReaderPrincipals", json!({"0": [account]})),
+        ("ClientPrincipals", json!({"default": [account]})),
+        ("ManagementPrincipals", json!([account])),
+    ] {
+        let declared = valid().with(name, value);
+        let fault = refused(&declared);
+        assert_eq!(fault.property, name);
+        assert!(fault.fault.contains("every administrator of that account could then read"), "{fault}");
+        assert!(ClusterSpec::parse(&declared.with("AllowAccountReaders", "true").0).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn principals_are_of_their_slot_and_of_no_other() {
+    let role = |name: &str| format!("arn:aws:iam::444455556666:role/{name}");
+    let declared = valid()
+        .with("Applications", vec!["a", "b"])
+        .with("ReaderPrincipals", json!({"1": [role("node-1")]}))
+        .with("ClientPrincipals", json!({"b": [role("client"), role("client")]}))
+        .with("ManagementPrincipals", json!([role("manager")]));
+    let (spec, lenient) = (declared.spec(), declared.lenient());
+    for slot in spec.slots() {
+        let readers = spec.admitted.to(&slot);
+        let expected = match (slot.index.get(), slot.purpose.to_string().as_str()) {
+            (1, "p2p-key" | "share-encryption-password") => vec![role("node-1")],
+            (_, "api-key/b") => vec![role("client")],
+            (_, "management-key") => vec![role("manager")],
+            _ => vec![],
+        };
+        assert_eq!(readers.roles.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{slot:?}");
+        assert_eq!(lenient.admitted.to(&slot), readers, "{slot:?}");
+    }
+    let broken = valid().with("ReaderPrincipals", json!({"0": [role("*"), 3, role("x")], "y": 1}));
+    let slot = spec.slots().into_iter().next().unwrap();
+    assert_eq!(broken.lenient().admitted.to(&slot).to_string(), role("x"));
 }
 
 #[test]

@@ -20,8 +20,10 @@ use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::Tags;
 use provisioning::ports::{
     AuditLog, CURRENT, NewSecret, NewVersion, PREVIOUS, Pace, PairSealer, PortError, Publisher, RecordSigner,
-    ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredSecret, Workload,
+    ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredReaders, StoredSecret,
+    Workload,
 };
+use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::PinnedKeys;
@@ -86,6 +88,7 @@ pub(crate) struct Secret {
     /// The days of the recovery window that it is in.
     pub(crate) scheduled: Option<u8>,
     pub(crate) retrieved: bool,
+    pub(crate) readers: StoredReaders,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -405,6 +408,7 @@ impl SecretStore for World {
                 key: new.key.to_string(),
                 scheduled: None,
                 retrieved: false,
+                readers: StoredReaders::None,
             };
             stored.secrets.insert(name.to_owned(), secret);
             Ok(StoredSecret { arn, version_id: new.token.to_owned() })
@@ -556,6 +560,24 @@ impl SecretStore for World {
         })
         .await
     }
+
+    async fn secret_readers(&self, arn: &str) -> Result<StoredReaders, PortError> {
+        self.call(Effect::Reads, "secret_readers", arn, |stored| Ok(in_use(stored, arn)?.readers.clone()))
+            .await
+    }
+
+    async fn admit_readers(&self, _: &Permit, arn: &str, readers: &Readers) -> Result<(), PortError> {
+        self.call(Effect::Writes, "admit_readers", arn, |stored| {
+            in_use(stored, arn)?.readers = said(readers);
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// What a policy that was written for these tells.
+pub(crate) fn said(readers: &Readers) -> StoredReaders {
+    if readers.is_empty() { StoredReaders::None } else { StoredReaders::Admitted(readers.clone()) }
 }
 
 impl Sealer for World {

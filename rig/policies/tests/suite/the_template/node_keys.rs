@@ -325,3 +325,30 @@ fn node_keys_publishes_only_under_its_namespace() {
         assert_not_allowed(&deployed.node_keys(action, OTHER_STACK, Context::new()), action);
     }
 }
+
+#[test]
+fn node_keys_says_who_may_read_its_own_secrets_and_never_everybody() {
+    let deployed = Deployed::new(stack());
+    let (mine, foreign) = (secret("keyboot/tsm/node/0/p2p-key"), secret("elsewhere/tsm/node/0/p2p-key"));
+    let of = |stack: &str| Context::new().with("aws:ResourceTag/keyboot:stack", stack);
+    let blocked = |context: Context| context.with("secretsmanager:BlockPublicPolicy", "true");
+    for action in ["secretsmanager:GetResourcePolicy", "secretsmanager:DeleteResourcePolicy"] {
+        assert!(deployed.node_keys(action, &mine, of(STACK)).is_allowed(), "{action}");
+        assert_not_allowed(&deployed.node_keys(action, &mine, of(OTHER_STACK)), "another stack's");
+        assert_not_allowed(&deployed.node_keys(action, &mine, Context::new()), "nobody's");
+        assert_not_allowed(&deployed.node_keys(action, &foreign, of(STACK)), "outside the namespace");
+    }
+    let put = |resource: &str, context: Context| {
+        deployed.node_keys("secretsmanager:PutResourcePolicy", resource, context)
+    };
+    assert!(put(&mine, blocked(of(STACK))).is_allowed());
+    assert_not_allowed(&put(&mine, of(STACK)), "public policies are not blocked");
+    let open = of(STACK).with("secretsmanager:BlockPublicPolicy", "false");
+    assert_not_allowed(&put(&mine, open), "public policies are let through");
+    assert_not_allowed(&put(&mine, blocked(of(OTHER_STACK))), "another stack's");
+    assert_not_allowed(&put(&mine, blocked(Context::new())), "nobody's");
+    assert_not_allowed(&put(&foreign, blocked(of(STACK))), "outside the namespace");
+    let shared = Deployed::new(stack().parameter("ClientStackIds", OTHER_STACK));
+    let theirs = blocked(of(OTHER_STACK));
+    assert!(shared.node_keys("secretsmanager:PutResourcePolicy", &mine, theirs).is_allowed());
+}

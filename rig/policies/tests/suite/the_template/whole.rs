@@ -26,6 +26,7 @@ fn every_policy_is_understood() {
         "kms:EncryptionContext:keyboot:purpose",
         "kms:EncryptionContextKeys",
         "kms:ViaService",
+        "secretsmanager:BlockPublicPolicy",
         "secretsmanager:RecoveryWindowInDays",
     ];
     let adopting =

@@ -1,0 +1,237 @@
+//! Who may read which secret: roles and accounts, parsed before they reach a policy.
+//!
+//! A principal is one role or one account, never a pattern: whatever a policy could take for more
+//! than itself is refused here. What a resource names is kept short enough for one resource policy.
+//! No I/O here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use crate::names::{Application, NodeIndex, Purpose, Slot};
+use crate::properties::{PropertyFault, fault, is_account, is_partition, strings};
+
+/// What a map of principals may be.
+pub(crate) const PRINCIPALS_MAP: &str = "a map of declared names to lists of full role ARNs, or 12-digit account ids with AllowAccountReaders, \
+     without * ? or $, each list at most 40 of them with 8000 characters in all";
+/// What a list of principals may be.
+pub(crate) const PRINCIPALS_LIST: &str = "a list of full role ARNs, or 12-digit account ids with AllowAccountReaders, without * ? or $, \
+     at most 40 of them with 8000 characters in all";
+/// The most principals of one secret.
+const PRINCIPALS_MAX: usize = 40;
+/// The most characters of one secret's principals. A policy holds each of them twice, and has 20,480
+/// (Secrets Manager API Reference, `PutResourcePolicy`, `ResourcePolicy`).
+const CHARACTERS_MAX: usize = 8000;
+/// The longest path and name of a role (IAM API Reference, `CreateRole`: 512 and 64 characters, and
+/// `role/` before them).
+const ROLE_MAX: usize = 5 + 512 + 64;
+
+const READERS: &str = "ReaderPrincipals";
+const CLIENTS: &str = "ClientPrincipals";
+const MANAGEMENT: &str = "ManagementPrincipals";
+
+/// A role, by its full ARN.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct RoleArn(String);
+
+/// A text is not the full ARN of a role.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not the full ARN of a role, arn:<partition>:iam::<account>:role/<path and name>")]
+pub struct RoleArnError;
+
+impl RoleArn {
+    /// The ARN as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The account that the role is in.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.part(4)
+    }
+
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        self.part(1)
+    }
+
+    fn part(&self, number: usize) -> &str {
+        self.0.split(':').nth(number).unwrap_or_default()
+    }
+}
+
+impl FromStr for RoleArn {
+    type Err = RoleArnError;
+
+    fn from_str(text: &str) -> Result<Self, RoleArnError> {
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let is_role = |resource: &str| {
+            resource.len() <= ROLE_MAX
+                && resource.strip_prefix("role/").is_some_and(|role| {
+                    !role.is_empty()
+                        && !role.ends_with('/')
+                        && role.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&b))
+                })
+        };
+        match parts.as_slice() {
+            ["arn", partition, "iam", "", account, resource]
+                if is_partition(partition) && is_account(account) && is_role(resource) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(RoleArnError),
+        }
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everybody who may read one secret; none: the account's own policies decide.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Readers {
+    /// Roles.
+    pub roles: BTreeSet<RoleArn>,
+    /// Accounts of which everybody may read whom their own administrators let: twelve digits each.
+    pub accounts: BTreeSet<String>,
+}
+
+impl Readers {
+    /// Whether nobody is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.accounts.is_empty()
+    }
+}
+
+impl fmt::Display for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("whom the account's own policies let");
+        }
+        let names: Vec<&str> =
+            self.roles.iter().map(RoleArn::as_str).chain(self.accounts.iter().map(String::as_str)).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// Who may read which of a cluster's secrets.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Admitted {
+    nodes: BTreeMap<NodeIndex, Readers>,
+    applications: BTreeMap<Application, Readers>,
+    management: Readers,
+}
+
+impl Admitted {
+    /// Who may read the secret of a slot.
+    #[must_use]
+    pub fn to(&self, slot: &Slot) -> Readers {
+        let named = match &slot.purpose {
+            Purpose::P2pKey | Purpose::SharePassword => self.nodes.get(&slot.index),
+            Purpose::ApiKey(application) => self.applications.get(application),
+            Purpose::ManagementKey => Some(&self.management),
+        };
+        named.cloned().unwrap_or_default()
+    }
+
+    /// Parses what a Create or an Update declares.
+    pub(crate) fn parse(
+        properties: &Map<String, Value>,
+        accounts: bool,
+        partition: &str,
+        nodes: &BTreeSet<NodeIndex>,
+        applications: &[Application],
+    ) -> Result<Self, PropertyFault> {
+        let list = |name, value: &Value| readers(name, value, accounts, partition);
+        let nodes = map(properties, READERS, |index| nodes.contains(index), list)?;
+        let applications = map(properties, CLIENTS, |known| applications.contains(known), list)?;
+        let management = properties.get(MANAGEMENT).map(|value| list(MANAGEMENT, value)).transpose()?;
+        Ok(Self { nodes, applications, management: management.unwrap_or_default() })
+    }
+
+    /// Reads what can be read of it, of properties that were accepted before.
+    pub(crate) fn read(properties: &Map<String, Value>) -> Self {
+        let all = |value: &Value| {
+            let mut readers = Readers::default();
+            for text in value.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                match text.parse() {
+                    Ok(role) => drop(readers.roles.insert(role)),
+                    Err(RoleArnError) if is_account(text) => drop(readers.accounts.insert(text.to_owned())),
+                    Err(RoleArnError) => {}
+                }
+            }
+            readers
+        };
+        let entries = |name| properties.get(name).and_then(Value::as_object).into_iter().flatten();
+        Self {
+            nodes: entries(READERS)
+                .filter_map(|(key, value)| Some((key.parse().ok()?, all(value))))
+                .collect(),
+            applications: entries(CLIENTS)
+                .filter_map(|(key, value)| Some((key.parse().ok()?, all(value))))
+                .collect(),
+            management: properties.get(MANAGEMENT).map(all).unwrap_or_default(),
+        }
+    }
+}
+
+fn map<K: FromStr + Ord>(
+    properties: &Map<String, Value>,
+    name: &'static str,
+    is_declared: impl Fn(&K) -> bool,
+    list: impl Fn(&'static str, &Value) -> Result<Readers, PropertyFault>,
+) -> Result<BTreeMap<K, Readers>, PropertyFault> {
+    let Some(value) = properties.get(name) else { return Ok(BTreeMap::new()) };
+    let Value::Object(entries) = value else { return Err(fault(name, "is not a map")) };
+    let entry = |(key, value): (&String, &Value)| {
+        let key = key.parse().map_err(|_| fault(name, "has a key that names no node or application"))?;
+        if !is_declared(&key) {
+            return Err(fault(name, "names a node or an application that is not declared"));
+        }
+        Ok((key, list(name, value)?))
+    };
+    entries.iter().map(entry).collect()
+}
+
+fn readers(
+    name: &'static str,
+    value: &Value,
+    accounts: bool,
+    partition: &str,
+) -> Result<Readers, PropertyFault> {
+    let texts = strings(value).ok_or_else(|| fault(name, "is not a list of strings"))?;
+    if texts.len() > PRINCIPALS_MAX || texts.iter().map(|text| text.len()).sum::<usize>() > CHARACTERS_MAX {
+        return Err(fault(name, "has more entries than one resource policy takes"));
+    }
+    let mut readers = Readers::default();
+    for text in texts {
+        if is_account(text) {
+            if !accounts {
+                return Err(fault(
+                    name,
+                    "names an account although AllowAccountReaders is not true (every administrator of \
+                     that account could then read)",
+                ));
+            }
+            readers.accounts.insert(text.to_owned());
+            continue;
+        }
+        let role: RoleArn = text
+            .parse()
+            .map_err(|RoleArnError| fault(name, "has an entry that is not a role ARN or an account id"))?;
+        if role.partition() != partition {
+            return Err(fault(name, "names a role of another partition than the key's"));
+        }
+        readers.roles.insert(role);
+    }
+    Ok(readers)
+}
