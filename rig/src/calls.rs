@@ -7,21 +7,27 @@ use serde::Deserialize;
 
 /// All that node-keys ever has to call. None of them gives a secret back.
 pub const NODE_KEYS_OPERATIONS: &[&str] = &[
+    "AddTagsToResource",
     "CreateSecret",
     "DeleteParameters",
     "DeleteResourcePolicy",
     "DeleteSecret",
+    "DescribeParameters",
     "DescribeSecret",
     "DescribeStackResource",
     "DescribeStacks",
     "Encrypt",
     "GenerateDataKeyPairWithoutPlaintext",
+    "GetParameterHistory",
     "GetParameters",
     "GetPublicKey",
     "GetResourcePolicy",
+    "LabelParameterVersion",
+    "ListTagsForResource",
     "PutParameter",
     "PutResourcePolicy",
     "PutSecretValue",
+    "RemoveTagsFromResource",
     "RestoreSecret",
     "Sign",
     "TagResource",
@@ -32,12 +38,15 @@ pub const NODE_KEYS_OPERATIONS: &[&str] = &[
 
 /// What of it changes nothing.
 pub const NODE_KEYS_READS: &[&str] = &[
+    "DescribeParameters",
     "DescribeSecret",
     "DescribeStackResource",
     "DescribeStacks",
+    "GetParameterHistory",
     "GetParameters",
     "GetPublicKey",
     "GetResourcePolicy",
+    "ListTagsForResource",
 ];
 
 /// One call, as the recorder wrote it down.

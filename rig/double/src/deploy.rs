@@ -292,8 +292,13 @@ impl Deployment<'_> {
         ids: &[(String, String)],
     ) -> anyhow::Result<BTreeMap<String, String>> {
         let mut attached: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::Policy") {
+        for (id, kind) in ids.iter().filter(|(_, kind)| kind.starts_with("AWS::IAM::")) {
             let properties = resolved.resource(id)?;
+            match kind.as_str() {
+                "AWS::IAM::Policy" => {}
+                "AWS::IAM::ManagedPolicy" if properties["Roles"].is_array() => {}
+                _ => continue,
+            }
             let document = properties["PolicyDocument"].to_string();
             let roles =
                 properties["Roles"].as_array().with_context(|| format!("policy {id} is for nobody"))?;
@@ -324,6 +329,10 @@ impl Deployment<'_> {
     ) -> anyhow::Result<BTreeMap<u32, String>> {
         let mut nodes = BTreeMap::new();
         for (id, _) in ids.iter().filter(|(_, kind)| kind == "AWS::IAM::ManagedPolicy") {
+            if resolved.resource(id)?["Roles"].is_array() {
+                // It is attached to a role of the template's own.
+                continue;
+            }
             let index = id.strip_prefix(NODE_READER).and_then(|index| index.parse().ok());
             let index = index.with_context(|| format!("{id} is no node's policy"))?;
             let policy = resolved.resource(id)?["PolicyDocument"].to_string();

@@ -2,6 +2,7 @@
 
 mod describing;
 mod finding;
+mod history;
 mod labelling;
 mod naming;
 mod parameter;
@@ -36,6 +37,7 @@ pub(crate) fn carry_out(world: &mut World, caller: &Caller, operation: &str, inp
         "DeleteParameters" => removing::delete_many(world, caller, read(input)?),
         "DescribeParameters" => describing::describe(world, caller, &read(input)?),
         "GetParameter" => reading::one(world, caller, &read(input)?),
+        "GetParameterHistory" => history::history(world, caller, &read(input)?),
         "GetParameters" => reading::many(world, caller, &read(input)?),
         "GetParametersByPath" => paths::by_path(world, caller, &read(input)?),
         "LabelParameterVersion" => labelling::label(world, caller, read(input)?),

@@ -12,11 +12,14 @@ mod failure;
 mod kms;
 mod pacing;
 mod parameter_store;
+mod patience;
 mod rates;
 mod secret_policy;
 mod secrets_manager;
+mod secure_strings;
 mod session;
 mod stacks;
+mod stores;
 
 pub use audit::JsonLines;
 pub use rates::Rates;

@@ -1,7 +1,6 @@
 //! Parameter Store: where public documents are kept, as Advanced parameters.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType, Tag};
@@ -12,16 +11,11 @@ use provisioning::ownership::Tags;
 use provisioning::ports::{PortError, Publisher};
 
 use crate::failure::{code, failure};
+use crate::patience::while_busy;
 use crate::session::AwsWorld;
 
 /// The answer to a first put under a name in use.
-const EXISTS: &str = "ParameterAlreadyExists";
-/// The answer while another put of the same parameter is under way; the SDK does not retry it.
-const BUSY: &str = "TooManyUpdates";
-/// Puts of a busy parameter.
-const TRIES: u32 = 6;
-/// The wait before the second put; each next one is twice as long, 3 seconds in all.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const EXISTS: &str = "ParameterAlreadyExists";
 /// What takes all policies from a parameter (Systems Manager User Guide, "Assigning parameter
 /// policies").
 const NO_POLICY: &str = "[{}]";
@@ -79,18 +73,9 @@ impl Publisher for AwsWorld {
     ) -> Result<(), PortError> {
         let policy = expires.map_or_else(|| NO_POLICY.to_owned(), expiration);
         let call = self.put(name, text).overwrite(true).policies(policy);
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match call.clone().send().await {
-                // Duplicates of one operation write the same parameter at once.
-                Err(error) if code(&error) == Some(BUSY) => tokio::time::sleep(pause).await,
-                other => {
-                    return other.map(drop).map_err(|error| failure("PutParameter", name.as_str(), &error));
-                }
-            }
-            pause *= 2;
-        }
-        call.send().await.map(drop).map_err(|error| failure("PutParameter", name.as_str(), &error))
+        // Duplicates of one operation write the same parameter at once.
+        let put = while_busy(|| call.clone().send()).await;
+        put.map(drop).map_err(|error| failure("PutParameter", name.as_str(), &error))
     }
 
     async fn withdraw(&self, _: &Permit, names: &[ParameterName]) -> Result<(), PortError> {

@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::types::Tag;
-use provisioning::authority::Permit;
 use provisioning::names::SecretName;
 use provisioning::ownership::Tags;
 use provisioning::ports::{
-    CURRENT, NewSecret, NewVersion, PortError, SecretFacts, SecretStore, StoredReaders, StoredSecret,
+    CURRENT, NewSecret, NewVersion, PortError, SecretFacts, StoredReaders, StoredSecret,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
+use provisioning::store::Store;
 
 use crate::failure::{code, failure};
 use crate::secret_policy;
@@ -32,8 +32,19 @@ const TRIES: u32 = 7;
 /// The wait before the second creation; each next one is twice as long, 12 seconds in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-impl SecretStore for AwsWorld {
-    async fn create_secret(&self, _: &Permit, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
+/// AWS, as far as it keeps secrets in Secrets Manager.
+pub(crate) struct SecretsManager<'a>(pub(crate) &'a AwsWorld);
+
+impl std::ops::Deref for SecretsManager<'_> {
+    type Target = AwsWorld;
+
+    fn deref(&self) -> &AwsWorld {
+        self.0
+    }
+}
+
+impl SecretsManager<'_> {
+    pub(crate) async fn create_secret(&self, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
         const CALL: &str = "CreateSecret";
         let name = secret.name.as_str();
         let tags =
@@ -76,14 +87,14 @@ impl SecretStore for AwsWorld {
         Err(PortError::Exists { what: format!("secret {name}") })
     }
 
-    async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
+    pub(crate) async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
         self.describe(name.as_str()).await
     }
 
     /// A token under which another value was put is answered with an error (Secrets Manager API
     /// Reference, `PutSecretValue`, `ClientRequestToken`). Labels that are named take the place of
     /// `AWSCURRENT` (the same page, `VersionStages`).
-    async fn put_version(&self, _: &Permit, version: NewVersion<'_>) -> Result<String, PortError> {
+    pub(crate) async fn put_version(&self, version: NewVersion<'_>) -> Result<String, PortError> {
         let call = self
             .secrets()
             .put_secret_value()
@@ -107,9 +118,8 @@ impl SecretStore for AwsWorld {
         }
     }
 
-    async fn label_version(
+    pub(crate) async fn label_version(
         &self,
-        _: &Permit,
         arn: &str,
         version_id: &str,
         label: &str,
@@ -119,9 +129,8 @@ impl SecretStore for AwsWorld {
         labelled.map(drop).map_err(|error| failure("UpdateSecretVersionStage", arn, &error))
     }
 
-    async fn unlabel_version(
+    pub(crate) async fn unlabel_version(
         &self,
-        _: &Permit,
         arn: &str,
         version_id: &str,
         label: &str,
@@ -145,7 +154,7 @@ impl SecretStore for AwsWorld {
 
     /// Naming the version that has the label now makes this a compare-and-set (Secrets Manager API
     /// Reference, `UpdateSecretVersionStage`, `RemoveFromVersionId`).
-    async fn make_current(&self, _: &Permit, arn: &str, from: &str, to: &str) -> Result<(), PortError> {
+    pub(crate) async fn make_current(&self, arn: &str, from: &str, to: &str) -> Result<(), PortError> {
         let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(CURRENT);
         match call.remove_from_version_id(from).move_to_version_id(to).send().await {
             Ok(_) => Ok(()),
@@ -162,12 +171,12 @@ impl SecretStore for AwsWorld {
 
     /// Values that are there are encrypted anew only where the caller may Encrypt under the new key
     /// (Secrets Manager API Reference, `UpdateSecret`, `KmsKeyId`), which this function may not.
-    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
+    pub(crate) async fn encrypt_with(&self, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
         let call = self.secrets().update_secret().secret_id(arn).kms_key_id(key.as_str());
         call.send().await.map(drop).map_err(|error| failure("UpdateSecret", arn, &error))
     }
 
-    async fn restore_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+    pub(crate) async fn restore_secret(&self, arn: &str) -> Result<(), PortError> {
         match self.secrets().restore_secret().secret_id(arn).send().await {
             Ok(_) => Ok(()),
             Err(error) if code(&error) == Some(NOT_FOUND) => {
@@ -184,38 +193,38 @@ impl SecretStore for AwsWorld {
         }
     }
 
-    async fn schedule_secret(&self, _: &Permit, arn: &str, days: u8) -> Result<(), PortError> {
+    pub(crate) async fn schedule_secret(&self, arn: &str, days: u8) -> Result<(), PortError> {
         let call = self.secrets().delete_secret().secret_id(arn).recovery_window_in_days(days.into());
         self.delete(call, arn).await
     }
 
     /// Values of tags that are there already are replaced (Secrets Manager API Reference,
     /// `TagResource`).
-    async fn tag_secret(&self, _: &Permit, arn: &str, tags: &Tags) -> Result<(), PortError> {
+    pub(crate) async fn tag_secret(&self, arn: &str, tags: &Tags) -> Result<(), PortError> {
         let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let call = self.secrets().tag_resource().secret_id(arn).set_tags(Some(tags));
         call.send().await.map(drop).map_err(|error| failure("TagResource", arn, &error))
     }
 
-    async fn untag_secret(&self, _: &Permit, arn: &str, keys: &[&str]) -> Result<(), PortError> {
+    pub(crate) async fn untag_secret(&self, arn: &str, keys: &[&str]) -> Result<(), PortError> {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
         let call = self.secrets().untag_resource().secret_id(arn).set_tag_keys(Some(keys));
         call.send().await.map(drop).map_err(|error| failure("UntagResource", arn, &error))
     }
 
-    async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+    pub(crate) async fn remove_secret(&self, arn: &str) -> Result<(), PortError> {
         let call = self.secrets().delete_secret().secret_id(arn).force_delete_without_recovery(true);
         self.delete(call, arn).await
     }
 
-    async fn secret_readers(&self, arn: &str) -> Result<StoredReaders, PortError> {
+    pub(crate) async fn secret_readers(&self, arn: &str) -> Result<StoredReaders, PortError> {
         let answer = self.secrets().get_resource_policy().secret_id(arn).send().await;
         let answer = answer.map_err(|error| failure("GetResourcePolicy", arn, &error))?;
         let text = answer.resource_policy.filter(|text| !text.is_empty());
         Ok(text.map_or(StoredReaders::None, |text| secret_policy::read(&text, self.role())))
     }
 
-    async fn admit_readers(&self, _: &Permit, arn: &str, readers: &Readers) -> Result<(), PortError> {
+    pub(crate) async fn admit_readers(&self, arn: &str, readers: &Readers) -> Result<(), PortError> {
         if readers.is_empty() {
             let call = self.secrets().delete_resource_policy().secret_id(arn);
             return call.send().await.map(drop).map_err(|error| failure("DeleteResourcePolicy", arn, &error));
@@ -228,9 +237,7 @@ impl SecretStore for AwsWorld {
             .block_public_policy(true);
         call.send().await.map(drop).map_err(|error| failure("PutResourcePolicy", arn, &error))
     }
-}
 
-impl AwsWorld {
     async fn has_version(&self, arn: &str, version_id: &str) -> Result<bool, PortError> {
         Ok(self.describe(arn).await?.is_some_and(|facts| facts.versions.contains_key(version_id)))
     }
@@ -243,10 +250,12 @@ impl AwsWorld {
         };
         let tags = described.tags.unwrap_or_default();
         Ok(Some(SecretFacts {
+            store: Store::SecretsManager,
             arn: described.arn.unwrap_or_default(),
             tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
             key: described.kms_key_id,
             scheduled_for_deletion: described.deleted_date.is_some(),
+            awaits_removal_from: None,
             was_retrieved: described.last_accessed_date.is_some(),
             versions: described
                 .version_ids_to_stages

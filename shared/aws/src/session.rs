@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use provisioning::ports::{Pace, Workload};
 use provisioning::principals::RoleArn;
+use provisioning::store::Store;
 
 use crate::audit::JsonLines;
 use crate::pacing::Pacer;
@@ -190,15 +191,22 @@ impl Pace for AwsWorld {
     /// One after the other, as the operation goes: secrets before their documents. Whatever else is
     /// called has a rate at which it takes no time worth the name.
     fn time_for(&self, work: &Workload) -> Duration {
-        [
-            ("secretsmanager.CreateSecret", work.created),
-            ("secretsmanager.RestoreSecret", work.restored),
-            ("AmazonSSM.PutParameter", work.published),
-            ("secretsmanager.DeleteSecret", work.removed),
-        ]
-        .into_iter()
-        .map(|(target, calls)| self.rates.time_for(target, calls))
-        .sum()
+        let calls = match work.store {
+            Store::SecretsManager => vec![
+                ("secretsmanager.CreateSecret", work.created),
+                ("secretsmanager.PutSecretValue", work.renewed),
+                ("secretsmanager.RestoreSecret", work.restored),
+                ("AmazonSSM.PutParameter", work.published),
+                ("secretsmanager.DeleteSecret", work.removed),
+            ],
+            Store::ParameterStore => vec![
+                ("AmazonSSM.PutParameter", work.created + work.renewed + work.published),
+                // Two for a version that takes the place of another.
+                ("AmazonSSM.LabelParameterVersion", work.created + 2 * work.renewed),
+                ("AmazonSSM.AddTagsToResource", work.restored + work.removed),
+            ],
+        };
+        calls.into_iter().map(|(target, calls)| self.rates.time_for(target, calls)).sum()
     }
 }
 

@@ -16,6 +16,7 @@ use crate::planning::Plan;
 use crate::ports::{PortError, StoredReaders, World};
 use crate::principals::Readers;
 use crate::properties::{ClusterSpec, LenientSpec};
+use crate::store::Store;
 use crate::versions::Item;
 
 /// A secret whose policy has to be written.
@@ -35,8 +36,12 @@ pub(crate) async fn admissions(
     observed: &Observed,
     plan: &Plan,
 ) -> Result<Vec<Admission>, PortError> {
-    // All of them stood before the mark: what differs after it is the work of a follower.
-    if observed.is_committed(&operation.generation) || observed.provisional {
+    // Parameters have no such policies. All of them stood before the mark: what differs after it is the
+    // work of a follower.
+    if spec.store == Store::ParameterStore
+        || observed.is_committed(&operation.generation)
+        || observed.provisional
+    {
         return Ok(Vec::new());
     }
     // What the event says of before concerns another cluster where this one is led to anew.
@@ -77,6 +82,9 @@ pub(crate) async fn lets_others_in(
     spec: &ClusterSpec,
     plan: &Plan,
 ) -> Result<bool, PortError> {
+    if spec.store == Store::ParameterStore {
+        return Ok(false);
+    }
     let differing = each(&plan.kept, async |(slot, item): (&Slot, &Item)| {
         let readers = spec.admitted.to(slot);
         Ok::<_, PortError>(match world.secret_readers(&item.arn).await? {

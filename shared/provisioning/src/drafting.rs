@@ -92,6 +92,7 @@ impl Drafts {
             schema: roster::SCHEMA,
             serial: 1,
             sha256: roster::digest(&pages),
+            store: spec.store,
         };
         let mut differs = true;
         if let Some(previous) = observed.index() {
@@ -364,7 +365,10 @@ fn draft_record(
         let (_, item) = item(purpose)?;
         // What the record says of a secret that is gone for good does not hold for a new one.
         let knows_it = |keys: &&Vec<AcceptedKey>| {
-            keys.iter().any(|key| key.version_id.as_ref() == Some(&item.version_id))
+            let mut keys = keys.iter();
+            keys.any(|key| {
+                key.version_id.as_ref() == Some(&item.version_id) && item.may_be(Some(&key.hash.to_string()))
+            })
         };
         if let Some(keys) = before.filter(knows_it) {
             return Ok(keys.clone());
@@ -391,7 +395,8 @@ fn draft_record(
     };
     let share_version_id =
         if spec.share_password { Some(item(Purpose::SharePassword)?.1.version_id.clone()) } else { None };
-    let known = previous.filter(|record| record.version_id == p2p.version_id);
+    let known =
+        previous.filter(|record| record.version_id == p2p.version_id && record.public_key == public_key);
     let record = NodeRecord {
         api_keys,
         cluster: spec.cluster.clone(),

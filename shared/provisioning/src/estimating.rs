@@ -57,7 +57,9 @@ fn workload(
     let roster = if documents > 0 { spec.nodes.len().div_ceil(NODES_A_PAGE) + 2 } else { 0 };
     Ok(Workload {
         published: documents + roster,
+        store: spec.store,
         created: plan.made.len(),
+        renewed: plan.renewed.values().filter(|renewal| renewal.makes()).count(),
         restored: plan.restored.len(),
         removed: 0,
     })

@@ -24,7 +24,7 @@ use crate::record::NodeRecord;
 use crate::retiring::withdraw;
 use crate::roster::NODES_A_PAGE;
 use crate::signed::DocumentError;
-use crate::versions::Item;
+use crate::versions::{Item, is_any_named};
 
 /// The shortest recovery window, in days (Secrets Manager API Reference, `DeleteSecret`).
 const SHORTEST_WINDOW: u8 = 7;
@@ -167,7 +167,7 @@ impl Attempt<'_> {
         }
         Ok(match self.record_of(world, slot.index).await? {
             None => false,
-            Some(Ok(record)) => record.names(&slot.purpose, &item.version_id),
+            Some(Ok(record)) => item.is_named_by(&record, slot),
             Some(Err(_)) => true,
         })
     }
@@ -183,12 +183,12 @@ impl Attempt<'_> {
         if !listed.contains(&slot.index) {
             return Ok(false);
         }
-        let versions = self.facts_of(world, slot).await?.map(|facts| facts.versions).unwrap_or_default();
+        let facts = self.facts_of(world, slot).await?;
         Ok(match self.record_of(world, slot.index).await? {
             None => false,
             Some(Ok(record)) => {
-                let mut ids = versions.keys().chain([&item.version_id]);
-                ids.any(|id| record.names(&slot.purpose, id))
+                item.is_named_by(&record, slot)
+                    || facts.is_some_and(|facts| is_any_named(&record, slot, &facts))
             }
             Some(Err(_)) => true,
         })
@@ -200,7 +200,7 @@ impl Attempt<'_> {
 
     async fn facts_of(&self, world: &impl World, slot: &Slot) -> Result<Option<SecretFacts>, PortError> {
         let cluster = self.operation.owner.id.cluster();
-        world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
+        world.describe_secret(self.spec.store, &cluster.secret_name(slot.index, &slot.purpose)).await
     }
 
     /// The recovery window of what goes by the rules; none for what stays.
@@ -240,9 +240,7 @@ impl Attempt<'_> {
         for index in nodes.into_iter().filter(|index| !is_listed(index)) {
             let is_ours = self.record_of(world, index).await?.is_none_or(|record| {
                 let mut ours = known().filter(|(slot, _)| slot.index == index);
-                record.is_ok_and(|record| {
-                    ours.any(|(slot, item)| record.names(&slot.purpose, &item.version_id))
-                })
+                record.is_ok_and(|record| ours.any(|(slot, item)| item.is_named_by(&record, slot)))
             });
             if is_ours {
                 names.extend([cluster.record_parameter(index), cluster.environment_parameter(index)]);

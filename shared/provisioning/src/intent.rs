@@ -16,6 +16,7 @@ use crate::node_ranges;
 use crate::ownership::Generation;
 use crate::roster::RosterIndex;
 use crate::signed::Document;
+use crate::store::Store;
 
 /// The schema number of the note.
 pub(crate) const SCHEMA: u32 = 2;
@@ -41,6 +42,9 @@ pub(crate) struct Intent {
     /// such node was written by the operation itself, and with it everything about the node.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty", with = "node_ranges")]
     pub(crate) unproven: BTreeSet<NodeIndex>,
+    /// The store of the secrets.
+    #[serde(default, skip_serializing_if = "Store::is_default")]
+    pub(crate) store: Store,
 }
 
 impl Document for Intent {
@@ -52,7 +56,7 @@ impl Intent {
     /// A note that `generation` is about to make things for these nodes and applications, and to
     /// list them in the roster with this serial number.
     #[must_use]
-    pub(crate) fn new(owner: String, generation: Generation, serial: u64) -> Self {
+    pub(crate) fn new(owner: String, generation: Generation, serial: u64, store: Store) -> Self {
         Self {
             applications: BTreeSet::new(),
             generations: vec![generation],
@@ -61,6 +65,7 @@ impl Intent {
             schema: SCHEMA,
             serial,
             unproven: BTreeSet::new(),
+            store,
         }
     }
 
@@ -94,8 +99,12 @@ mod tests {
     use crate::signed::CanonicalText;
 
     fn note(generations: &[&str], serial: u64) -> Intent {
-        let mut note =
-            Intent::new("keyboot/a/b/0123456789abcdef".into(), Generation::new(generations[0]), serial);
+        let mut note = Intent::new(
+            "keyboot/a/b/0123456789abcdef".into(),
+            Generation::new(generations[0]),
+            serial,
+            Store::default(),
+        );
         note.generations.extend(generations[1..].iter().map(|id| Generation::new(*id)));
         note
     }
@@ -113,6 +122,7 @@ mod tests {
             schema: 1,
             serial,
             sha256: String::new(),
+            store: Store::default(),
         }
     }
 
@@ -120,7 +130,7 @@ mod tests {
     fn the_longest_note_fits_a_parameter() {
         let owner = format!("keyboot/{}/{}/0123456789abcdef", "n".repeat(64), "c".repeat(31));
         let id = "11111111-2222-3333-4444-555555555555";
-        let mut note = Intent::new(owner, Generation::new(id), u64::from(u32::MAX));
+        let mut note = Intent::new(owner, Generation::new(id), u64::from(u32::MAX), Store::ParameterStore);
         note.nodes = (99_000..100_000).map(|index: u32| index.to_string().parse().unwrap()).collect();
         note.applications = (0..16).map(|n| format!("{}{n:02}", "a".repeat(29)).parse().unwrap()).collect();
         note.generations.extend([Generation::new(id), Generation::new(id)]);

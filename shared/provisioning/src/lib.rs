@@ -35,6 +35,7 @@ mod retiring;
 pub mod roster;
 pub mod sealing;
 pub mod signed;
+pub mod store;
 mod storing;
 mod time;
 pub mod version_label;

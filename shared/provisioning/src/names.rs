@@ -33,6 +33,9 @@ pub const NAMESPACE_ALLOWED: &str = "1 to 4 segments of a-z, 0-9 and -, each sta
      joined by /, at most 64 characters in all, not starting with aws or ssm, no segment ending in - and six characters";
 /// What an application id may be.
 pub const APPLICATION_ALLOWED: &str = CLUSTER_ALLOWED;
+/// What a purpose may be.
+pub const PURPOSE_ALLOWED: &str =
+    "p2p-key, share-encryption-password, management-key or api-key/<application>";
 /// What a node index may be.
 pub const INDEX_ALLOWED: &str = "a whole number from 0 to 99999 without leading zeros";
 
@@ -152,6 +155,15 @@ impl ClusterName {
         SecretName(format!("{self}/node/{index}/{purpose}"))
     }
 
+    /// Which secret of this cluster has a name; `None` where it is none of its names.
+    #[must_use]
+    pub fn slot_of(&self, secret_name: &str) -> Option<Slot> {
+        let path = secret_name.strip_prefix(self.as_str())?.strip_prefix("/node/")?;
+        let (index, purpose) = path.split_once('/')?;
+        let slot = Slot { index: index.parse().ok()?, purpose: purpose.parse().ok()? };
+        (self.secret_name(slot.index, &slot.purpose).as_str() == secret_name).then_some(slot)
+    }
+
     /// The parameter that holds the signed record of node `index`.
     #[must_use]
     pub fn record_parameter(&self, index: NodeIndex) -> ParameterName {
@@ -257,6 +269,22 @@ impl Purpose {
     }
 }
 
+impl FromStr for Purpose {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let application = text.strip_prefix("api-key/").map(str::parse);
+        let known = [Self::P2pKey, Self::SharePassword, Self::ManagementKey];
+        match application {
+            Some(application) => Ok(Self::ApiKey(application?)),
+            None => known
+                .into_iter()
+                .find(|purpose| purpose.to_string() == text)
+                .ok_or(NameError { allowed: PURPOSE_ALLOWED }),
+        }
+    }
+}
+
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -354,6 +382,29 @@ mod tests {
         }
         assert_eq!("0".parse::<NodeIndex>().unwrap().get(), 0);
         assert_eq!("99999".parse::<NodeIndex>().unwrap().get(), 99_999);
+    }
+
+    #[test]
+    fn a_secret_is_known_by_its_name() {
+        let cluster: ClusterName = "keyboot/prod/tsm".parse().unwrap();
+        let index: NodeIndex = "7".parse().unwrap();
+        for purpose in ["p2p-key", "share-encryption-password", "management-key", "api-key/default"] {
+            let slot = Slot { index, purpose: purpose.parse().unwrap() };
+            assert_eq!(slot.purpose.to_string(), purpose);
+            assert_eq!(cluster.slot_of(cluster.secret_name(index, &slot.purpose).as_str()), Some(slot));
+        }
+        for bad in [
+            "keyboot/prod/tsm/node/07/p2p-key",
+            "keyboot/prod/tsm/node/7/record",
+            "keyboot/prod/tsm/node/7/api-key/",
+            "keyboot/prod/tsm/node/7/api-key/a/b",
+            "keyboot/prod/tsm/node/7/p2p-key/x",
+            "keyboot/prod/tsm2/node/7/p2p-key",
+            "/keyboot/prod/tsm/node/7/p2p-key",
+            "keyboot/prod/node/7/p2p-key",
+        ] {
+            assert_eq!(cluster.slot_of(bad), None, "{bad}");
+        }
     }
 
     #[test]

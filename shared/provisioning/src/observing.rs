@@ -1,7 +1,7 @@
 //! What is there before an operation decides anything: documents, and what can be told of secrets.
 //!
 //! Nothing is listed, since the stores' listings lag behind by minutes: every name that may exist
-//! is asked for by itself. Names come from the event, the roster, the records and the note of an
+//! is asked for by itself. (But for what waits to be removed: that has been there for days.) Names come from the event, the roster, the records and the note of an
 //! unfinished operation; who owns what they name is told by tags alone. Nothing here writes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use crate::ports::{PortError, Publisher, RecordSigner, SecretFacts, SecretStore,
 use crate::record::NodeRecord;
 use crate::roster::{self, NODES_A_PAGE, RosterEntry, RosterIndex};
 use crate::signed::{self, DocumentError, PinnedKeys};
+use crate::store::Store;
 use crate::version_label::VersionLabel;
 use crate::versions::named_by;
 
@@ -74,6 +75,8 @@ pub(crate) struct Observed {
     pub(crate) former_is_at_work: bool,
     /// Whether what was adopted may have to be handed back: then it stays as it is, signatures too.
     pub(crate) provisional: bool,
+    /// The store in which secrets were looked for.
+    pub(crate) store: Store,
     pub(crate) standing: Standing,
     /// What is wrong with the pages of an index of ours. Then nothing is known of what it lists.
     pub(crate) broken: Option<DocumentError>,
@@ -95,6 +98,8 @@ pub(crate) struct Candidates {
     pub(crate) applications: BTreeSet<Application>,
     /// The old owner whose secrets are taken over.
     pub(crate) adopt_from: Option<OwnerId>,
+    /// The store that the properties name, where they can be read.
+    pub(crate) store: Option<Store>,
 }
 
 impl Observed {
@@ -268,14 +273,18 @@ pub(crate) async fn observe(
         Err(error) => (Some(error), Vec::new()),
     };
 
+    let store = store_of(listed, intent.as_ref(), candidates.store);
     candidates.nodes.extend(entries.iter().map(|entry| entry.index));
     if let Some(intent) = &intent {
         candidates.nodes.extend(&intent.nodes);
         candidates.applications.extend(intent.applications.iter().cloned());
     }
-    let (documents, mut secrets) = both(
+    let (documents, (mut secrets, awaiting)) = both(
         read_node_documents(world, cluster, &candidates.nodes),
-        describe_all(world, owner, slots(&candidates.nodes, &candidates.applications)),
+        both(
+            describe_all(world, owner, store, slots(&candidates.nodes, &candidates.applications)),
+            world.secrets_awaiting_removal(store, &owner.id),
+        ),
     )
     .await?;
     let (mut records, mut environments) = (BTreeMap::new(), BTreeMap::new());
@@ -286,18 +295,21 @@ pub(crate) async fn observe(
         }));
         environments.extend(environment.map(|text| (index, text)));
     }
-    // Applications that only a record still knows of.
+    // Applications that only a record still knows of, and what waits to be removed.
     let known_late =
         records.iter().filter_map(|(index, record)| Some((index, record.checked.as_ref().ok()?)));
-    let late: Vec<Slot> = known_late
+    let mut late: BTreeSet<Slot> = known_late
         .flat_map(|(&index, record)| record.api_keys.keys().map(move |application| (index, application)))
         .filter(|(_, application)| !candidates.applications.contains(*application))
         .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) })
         .collect();
-    secrets.extend(describe_all(world, owner, late).await?);
-    secrets.extend(describe_all(world, owner, changed_meanwhile(&records, &secrets)).await?);
+    late.extend(awaiting.iter().filter_map(|name| cluster.slot_of(name)));
+    late.retain(|slot| !secrets.contains_key(slot));
+    secrets.extend(describe_all(world, owner, store, late).await?);
+    secrets.extend(describe_all(world, owner, store, changed_meanwhile(&records, &secrets)).await?);
     let mut observed = Observed {
         keys,
+        store,
         claimed,
         claim,
         former_is_at_work,
@@ -457,14 +469,25 @@ fn slots(nodes: &BTreeSet<NodeIndex>, applications: &BTreeSet<Application>) -> V
         .collect()
 }
 
+/// Where the secrets are: as the signed documents of this owner say, which outlive the properties
+/// that they were made of; before there are any, as the properties say.
+fn store_of(listed: Option<&RosterIndex>, intent: Option<&Intent>, declared: Option<Store>) -> Store {
+    match (listed, intent) {
+        (Some(index), _) => index.store,
+        (_, Some(intent)) => intent.store,
+        (_, None) => declared.unwrap_or_default(),
+    }
+}
+
 async fn describe_all(
     world: &impl SecretStore,
     owner: &Owner,
-    slots: Vec<Slot>,
+    store: Store,
+    slots: impl IntoIterator<Item = Slot>,
 ) -> Result<BTreeMap<Slot, Place>, PortError> {
     let described = each(slots, async |slot: Slot| {
         let name = owner.id.cluster().secret_name(slot.index, &slot.purpose);
-        let facts = world.describe_secret(&name).await?;
+        let facts = world.describe_secret(store, &name).await?;
         Ok::<_, PortError>(facts.map(|facts| (slot, place(owner, facts))))
     })
     .await?;

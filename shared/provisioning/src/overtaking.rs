@@ -83,7 +83,7 @@ pub(crate) async fn refuse_what_was_deleted(
     }
     let cluster = owner.id.cluster();
     let found = each(slots, async |slot| {
-        world.describe_secret(&cluster.secret_name(slot.index, &slot.purpose)).await
+        world.describe_secret(observed.store, &cluster.secret_name(slot.index, &slot.purpose)).await
     });
     if found.await?.iter().all(Option::is_some) { Ok(()) } else { Err(followed()) }
 }

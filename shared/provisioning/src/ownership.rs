@@ -42,6 +42,12 @@ pub const ADOPTED_STACK_TAG: &str = "keyboot:adopted-from-stack";
 pub const ADOPTED_RESOURCE_TAG: &str = "keyboot:adopted-from-resource";
 /// The tags of an adoption.
 pub const ADOPTION_TAGS: [&str; 3] = [ADOPTED_FROM_TAG, ADOPTED_STACK_TAG, ADOPTED_RESOURCE_TAG];
+/// The tag that names the key which the value is encrypted with, in a store that does not tell it.
+pub const KEY_TAG: &str = "keyboot:key";
+/// The tag that tells when a recovery window is over, in a store that has none of its own.
+pub const DELETE_AFTER_TAG: &str = "keyboot:delete-after";
+/// The tag that such a store is asked by for what is in a recovery window; always `true`.
+pub const LEAVING_TAG: &str = "keyboot:leaving";
 
 /// The tags of a stored thing.
 pub type Tags = BTreeMap<String, String>;

@@ -18,6 +18,7 @@ use crate::publishing::refused;
 use crate::renewing::Renewal;
 use crate::roster::RosterIndex;
 use crate::signed::DocumentError;
+use crate::store::Store;
 use crate::version_label::KeyDigest;
 use crate::versions::Item;
 
@@ -49,6 +50,7 @@ pub(crate) fn candidates(spec: &ClusterSpec, before: Option<&LenientSpec>) -> Ca
         nodes: spec.nodes.clone(),
         applications: spec.applications.iter().cloned().collect(),
         adopt_from: spec.adopt_from.clone(),
+        store: Some(spec.store),
     };
     if let Some(before) = before {
         candidates.nodes.extend(&before.nodes);
@@ -81,6 +83,14 @@ pub(crate) fn refuse_what_is_not_ours(
         }
         Standing::Unreadable(error) => return Err(refused(&index, error.clone())),
     }
+    if observed.store != spec.store {
+        return Err(ProvisionError::Property(PropertyFault {
+            property: "Store".into(),
+            fault: "changed for a cluster that exists (a move is a new cluster: choose another Cluster)",
+            allowed: format!("{}, as its secrets were made", observed.store),
+        }));
+    }
+    refuse_readers_elsewhere(operation, spec)?;
     let declared = spec.slots();
     for (slot, place) in &observed.secrets {
         if let Place::Foreign(facts) = place
@@ -103,6 +113,19 @@ pub(crate) fn refuse_what_is_not_ours(
     Ok(())
 }
 
+/// Parameters have no policy that could let another account in.
+fn refuse_readers_elsewhere(operation: &Operation, spec: &ClusterSpec) -> Result<(), ProvisionError> {
+    let account = operation.owner.stack_id.split(':').nth(4).unwrap_or_default();
+    match spec.admitted.names_another_account(account).filter(|_| spec.store == Store::ParameterStore) {
+        Some(property) => Err(ProvisionError::Property(PropertyFault {
+            property: property.to_owned(),
+            fault: "names a reader of another account, which cannot read secrets in Parameter Store",
+            allowed: "readers of the stack's own account, or Store SecretsManager".to_owned(),
+        })),
+        None => Ok(()),
+    }
+}
+
 impl Plan {
     pub(crate) fn of(
         operation: &Operation,
@@ -121,8 +144,9 @@ impl Plan {
             // A record that is older than its node's secret does not know of it.
             let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
             let stored = observed.record(slot.index);
-            let mut item = Item::found(operation, &slot, facts, stored.filter(|_| !is_unlisted))?;
-            let number = stored.map_or(1, |record| record.version + 1);
+            let mut item =
+                Item::found(operation.owner.id.cluster(), &slot, facts, stored.filter(|_| !is_unlisted))?;
+            let number = first_number(observed, &slot);
             if slot.purpose == Purpose::P2pKey {
                 item.number = item.number.or(Some(number));
             }
@@ -247,6 +271,13 @@ impl Remarks {
         });
         keys.chain(passwords).collect()
     }
+}
+
+/// The number of a new secret's first version: of a P2P key, the one that follows what the node's record
+/// tells of.
+pub(crate) fn first_number(observed: &Observed, slot: &Slot) -> u64 {
+    let record = observed.record(slot.index).filter(|_| slot.purpose == Purpose::P2pKey);
+    record.map_or(1, |record| record.version + 1)
 }
 
 pub(crate) fn incomplete(subject: &str, fault: &'static str) -> ProvisionError {

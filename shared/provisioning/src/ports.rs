@@ -15,10 +15,11 @@ use key_material::{Curve, P2pPublicKey};
 use crate::audit::AuditEvent;
 use crate::authority::Permit;
 use crate::names::{ParameterName, SecretName, Slot};
-use crate::ownership::Tags;
+use crate::ownership::{OwnerId, Tags};
 use crate::principals::Readers;
 use crate::properties::KmsKeyArn;
 use crate::sealing::{EncryptionContext, StoredValue};
+use crate::store::Store;
 
 /// Why a call to a store, a key or the stack failed, by what the caller does next.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -65,16 +66,22 @@ pub enum PortError {
 /// A secret that is about to be stored for the first time.
 #[derive(Debug)]
 pub struct NewSecret<'a> {
+    /// The store that it goes to.
+    pub store: Store,
     /// Its name.
     pub name: &'a SecretName,
-    /// The token that makes a repeated call harmless; it becomes the version id.
+    /// The token that makes a repeated call harmless, where the store takes one; there it becomes the
+    /// version id.
     pub token: &'a str,
     /// Its value.
     pub value: &'a StoredValue,
     /// The customer's key that the store encrypts with.
     pub key: &'a KmsKeyArn,
-    /// What the secret is for, in a sentence for operators.
+    /// What the secret is for, in a sentence for operators, where the store has room for it.
     pub description: &'a str,
+    /// What must be known of its first version, where the store keeps that with each version; none of
+    /// what has no public half.
+    pub label: Option<&'a str>,
     /// Its tags: set in the call that creates it.
     pub tags: &'a Tags,
 }
@@ -102,6 +109,8 @@ pub struct NewVersion<'a> {
     pub value: &'a StoredValue,
     /// The one label it gets, in the same call.
     pub label: &'a str,
+    /// The key that it is encrypted with; the secret's own, where versions share one.
+    pub key: &'a KmsKeyArn,
 }
 
 /// The label of the version that is handed out to who names none.
@@ -112,6 +121,8 @@ pub const PREVIOUS: &str = "AWSPREVIOUS";
 /// What can be told of a secret without reading it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SecretFacts {
+    /// The store that it is in.
+    pub store: Store,
     /// Its full ARN.
     pub arn: String,
     /// Its tags.
@@ -120,9 +131,13 @@ pub struct SecretFacts {
     pub key: Option<String>,
     /// Whether it is in its recovery window.
     pub scheduled_for_deletion: bool,
-    /// Whether its value was ever retrieved.
+    /// When its recovery window is over, where the store does not end it: then a later operation of
+    /// its owner removes it.
+    pub awaits_removal_from: Option<Timestamp>,
+    /// Whether its value was ever retrieved, as far as the store tells.
     pub was_retrieved: bool,
-    /// The versions that have a label, by id, with their labels.
+    /// The versions that are held, by id, with their labels. Where versions are counted, those are the
+    /// one that is [`CURRENT`], the one that was before it, and what came after both.
     pub versions: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -146,7 +161,7 @@ pub enum StoredReaders {
     Otherwise,
 }
 
-/// A store of secrets that nobody here can read.
+/// Stores of secrets that nobody here can read. A secret's ARN tells which one it is in.
 pub trait SecretStore {
     /// Stores a new secret. A name in its recovery window counts as taken.
     fn create_secret(
@@ -157,6 +172,7 @@ pub trait SecretStore {
     /// What can be told of a secret; `None` when there is none. A read error is never `None`.
     fn describe_secret(
         &self,
+        store: Store,
         name: &SecretName,
     ) -> impl Future<Output = Result<Option<SecretFacts>, PortError>>;
     /// Stores a further version, which nobody is handed unasked. A token that another value was put
@@ -166,7 +182,8 @@ pub trait SecretStore {
         permit: &Permit,
         version: NewVersion<'_>,
     ) -> impl Future<Output = Result<String, PortError>>;
-    /// Puts a label on a version; one that is there already is fine.
+    /// Puts a label on a version, in a store whose versions have no number; one that is there already
+    /// is fine.
     fn label_version(
         &self,
         permit: &Permit,
@@ -191,13 +208,20 @@ pub trait SecretStore {
         from: &str,
         to: &str,
     ) -> impl Future<Output = Result<(), PortError>>;
-    /// Has versions from now on encrypted with `key`.
+    /// Has versions from now on encrypted with `key`, in a store where they share one.
     fn encrypt_with(
         &self,
         permit: &Permit,
         arn: &str,
         key: &KmsKeyArn,
     ) -> impl Future<Output = Result<(), PortError>>;
+    /// The names of an owner's secrets that are in a recovery window which the store does not end, as
+    /// far as the store lists them by now: for what is over by days, an old list is as good.
+    fn secrets_awaiting_removal(
+        &self,
+        store: Store,
+        owner: &OwnerId,
+    ) -> impl Future<Output = Result<Vec<String>, PortError>>;
     /// Takes a secret out of its recovery window, with its value.
     fn restore_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Puts a secret into its recovery window of `days` days; one that is gone or there already is fine.
@@ -221,7 +245,8 @@ pub trait SecretStore {
         arn: &str,
         keys: &[&str],
     ) -> impl Future<Output = Result<(), PortError>>;
-    /// Removes a secret that nobody can have used, for good; one that is gone is fine.
+    /// Removes a secret for good: one that nobody can have used, or whose recovery window is over where
+    /// the store does not end it. One that is gone is fine.
     fn remove_secret(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
     /// Who may read a secret that is in use.
     fn secret_readers(&self, arn: &str) -> impl Future<Output = Result<StoredReaders, PortError>>;
@@ -374,10 +399,14 @@ pub trait StackState {
 /// Calls that an operation is about to make, as far as they tell how long it takes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Workload {
+    /// Where the secrets are.
+    pub store: Store,
     /// Documents that are written.
     pub published: usize,
     /// Secrets that are made.
     pub created: usize,
+    /// Further versions of secrets that are put.
+    pub renewed: usize,
     /// Secrets that are taken out of their recovery window.
     pub restored: usize,
     /// Secrets that go, by the deletion rules or at once.
@@ -389,8 +418,10 @@ impl std::ops::Add for Workload {
 
     fn add(self, other: Self) -> Self {
         Self {
+            store: self.store,
             published: self.published + other.published,
             created: self.created + other.created,
+            renewed: self.renewed + other.renewed,
             restored: self.restored + other.restored,
             removed: self.removed + other.removed,
         }

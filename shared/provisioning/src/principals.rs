@@ -143,6 +143,17 @@ impl Admitted {
         named.cloned().unwrap_or_default()
     }
 
+    /// The property that names somebody outside of this account, if one does.
+    pub(crate) fn names_another_account(&self, account: &str) -> Option<&'static str> {
+        let is_elsewhere = |readers: &Readers| {
+            let accounts = readers.accounts.iter().map(String::as_str);
+            accounts.chain(readers.roles.iter().map(RoleArn::account)).any(|other| other != account)
+        };
+        let nodes = self.nodes.values().any(is_elsewhere).then_some(READERS);
+        let applications = || self.applications.values().any(is_elsewhere).then_some(CLIENTS);
+        nodes.or_else(applications).or_else(|| is_elsewhere(&self.management).then_some(MANAGEMENT))
+    }
+
     /// Parses what a Create or an Update declares.
     pub(crate) fn parse(
         properties: &Map<String, Value>,

@@ -19,6 +19,7 @@ use crate::names::{
 use crate::ownership::OwnerId;
 use crate::principals::{Admitted, PRINCIPALS_LIST, PRINCIPALS_MAP};
 use crate::sealing::{KeyOrigin, Protection};
+use crate::store::Store;
 use crate::version_label::{RegenerateToken, TokenDigest};
 
 /// One property, as its reference describes it.
@@ -65,7 +66,7 @@ pub const PROPERTIES: &[PropertyRule] = &[
     ),
     rule("ManagementKey", "true", BOOLEAN),
     rule("ShareEncryptionPassword", "true", BOOLEAN),
-    rule("Store", "SecretsManager", "SecretsManager"),
+    rule("Store", "SecretsManager", "SecretsManager or ParameterStore"),
     rule("KeyOrigin", "Function", "Function or Kms, and Kms only where Protection is Envelope"),
     rule("Protection", "Envelope", "Envelope or Service"),
     rule("ReaderPrincipals", "", PRINCIPALS_MAP),
@@ -179,6 +180,8 @@ pub struct ClusterSpec {
     pub management_key: bool,
     /// Whether each node has a share-encryption password.
     pub share_password: bool,
+    /// Where secrets are kept.
+    pub store: Store,
     /// How node secrets are protected.
     pub protection: Protection,
     /// What makes P2P key pairs.
@@ -209,7 +212,6 @@ impl ClusterSpec {
         let namespace: Namespace = reader.parsed("Namespace")?;
         let cluster = ClusterName::new(&namespace, reader.text("Cluster")?.unwrap_or_default())
             .map_err(|_| fault("Cluster", "is not a valid name"))?;
-        reader.check_what_is_not_there_yet()?;
         let protection = match reader.choice("Protection", &["Envelope", "Service"])? {
             "Service" => Protection::Service,
             _ => Protection::Envelope,
@@ -230,6 +232,7 @@ impl ClusterSpec {
             protection,
             key_origin: reader.key_origin(protection)?,
             regenerate: reader.regenerate()?,
+            store: reader.parsed("Store")?,
             node_domain: reader.node_domain()?,
             peer_record_arns: reader.peer_record_arns()?,
             deletion: reader.deletion_rules()?,
@@ -271,6 +274,8 @@ pub struct LenientSpec {
     pub nodes: BTreeSet<NodeIndex>,
     /// The applications that can be read.
     pub applications: BTreeSet<Application>,
+    /// The store, where it can be read.
+    pub store: Option<Store>,
     /// The deletion rules; where unreadable, the default, which is to lose nothing.
     pub deletion: DeletionRules,
     /// The old owner whose secrets were to be taken over, where it can be read.
@@ -301,6 +306,7 @@ impl LenientSpec {
         Self {
             nodes: texts("Nodes").into_iter().filter_map(|text| text.parse().ok()).collect(),
             applications,
+            store: reader.parsed("Store").ok(),
             deletion: reader.deletion_rules().unwrap_or(careful),
             adopt_from: properties.get(ADOPT_FROM).and_then(Value::as_str).and_then(|id| id.parse().ok()),
             management_key: reader.boolean("ManagementKey").unwrap_or(true),
@@ -512,16 +518,6 @@ impl<'a> Reader<'a> {
             others: on_delete("OnDelete")?,
             share_password: on_delete("ShareSecretOnDelete")?,
         })
-    }
-
-    /// Refuses by name what this version does not do, instead of ignoring what was asked for.
-    fn check_what_is_not_there_yet(&self) -> Result<(), PropertyFault> {
-        const NOT_YET: &str = "has a value that this version does not offer yet";
-        self.choice("Store", &["SecretsManager"]).map_err(|error| match self.properties.get("Store") {
-            Some(Value::String(text)) if text == "ParameterStore" => fault("Store", NOT_YET),
-            _ => error,
-        })?;
-        Ok(())
     }
 
     /// An old owner of the same cluster: the names of secrets follow from it.

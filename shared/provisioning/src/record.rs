@@ -166,6 +166,25 @@ impl NodeRecord {
         }
     }
 
+    /// The public half that this record tells of a version; the share-encryption password has none.
+    #[must_use]
+    pub fn public_half(&self, purpose: &Purpose, version_id: &str) -> Option<String> {
+        let hash = |keys: &[AcceptedKey]| {
+            let key = keys.iter().find(|key| key.version_id.as_deref() == Some(version_id))?;
+            Some(key.hash.to_string())
+        };
+        match purpose {
+            Purpose::P2pKey if self.version_id == version_id => Some(self.public_key.to_spki_base64()),
+            Purpose::P2pKey => {
+                let pending = self.pending.as_ref().filter(|pending| pending.version_id == version_id)?;
+                Some(pending.public_key.to_spki_base64())
+            }
+            Purpose::SharePassword => None,
+            Purpose::ManagementKey => hash(&self.management_keys),
+            Purpose::ApiKey(application) => hash(self.api_keys.get(application)?),
+        }
+    }
+
     /// This record with the serial number that follows `previous`, or `previous` itself when
     /// nothing else differs: no change, no new text.
     #[must_use]

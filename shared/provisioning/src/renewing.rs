@@ -58,8 +58,9 @@ impl Renewal {
         applied: Option<TokenDigest>,
     ) -> Result<Option<Self>, ProvisionError> {
         let declared = spec.token();
-        let is_other_key = facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
-        let held = Item::all_held(operation, slot, facts)?;
+        let shares_key = !facts.store.counts_versions();
+        let is_other_key = shares_key && facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
+        let held = Item::all_held(operation.owner.id.cluster(), slot, facts)?;
         let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
         let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
         // A version that nobody described counts as long as no other was set aside for this token.
@@ -141,17 +142,11 @@ impl Renewal {
     ) -> Result<Item, ProvisionError> {
         let arn = &self.old.arn;
         let name = spec.cluster.secret_name(slot.index, &slot.purpose);
-        let label = VersionLabel {
-            token: spec.token(),
-            number,
-            form: form_of(spec, slot),
-            key: KeyDigest::of(spec.kms_key.as_str()),
-            generation: operation.generation.clone(),
-            public: made.public.as_deref().and_then(VersionLabel::public_bytes).unwrap_or_default(),
-        };
+        let label = label_for(operation, spec, slot, number, made.public.as_deref().unwrap_or_default());
         let text = label.to_text().map_err(|error| cannot_label(arn, error))?;
         let token = further_version_token(&operation.generation, &name);
-        let version = NewVersion { name: &name, arn, token: &token, value: &made.value, label: &text };
+        let (value, key) = (&made.value, &spec.kms_key);
+        let version = NewVersion { name: &name, arn, token: &token, value, label: &text, key };
         match world.put_version(permit, version).await {
             Ok(version_id) => {
                 let event = AuditEvent::new(Action::Renewed, &operation.owner.id, &operation.generation, arn);
@@ -169,13 +164,15 @@ impl Renewal {
             }
             // A delivery of this very request was faster: what it put counts.
             Err(PortError::Exists { .. }) => {
-                let facts = world.describe_secret(&name).await?;
+                let facts = world.describe_secret(spec.store, &name).await?;
                 let facts = facts.ok_or_else(|| incomplete(arn, "went while it was renewed: try again"))?;
                 let Place::Ours(facts) = place(&operation.owner, facts) else {
                     return Err(incomplete(arn, "changed its owner while it was renewed: try again"));
                 };
-                let held = Item::all_held(operation, slot, &facts)?;
-                held.into_iter().find(|item| item.version_id == token).ok_or_else(|| {
+                let held = Item::all_held(operation.owner.id.cluster(), slot, &facts)?;
+                let is_it =
+                    |item: &Item| item.generation == operation.generation && item.token == Some(label.token);
+                held.into_iter().find(is_it).ok_or_else(|| {
                     incomplete(arn, "has a version of this request without its label: use another Regenerate")
                 })
             }
@@ -201,7 +198,25 @@ fn mark_of(old: &Item, facts: &SecretFacts, token: TokenDigest) -> Result<String
     label.to_text().map_err(|error| cannot_label(&old.arn, error))
 }
 
-fn cannot_label(arn: &str, error: LabelError) -> ProvisionError {
+/// The label of a version that is made now, as the properties ask for it.
+pub(crate) fn label_for(
+    operation: &Operation,
+    spec: &ClusterSpec,
+    slot: &Slot,
+    number: u64,
+    public: &str,
+) -> VersionLabel {
+    VersionLabel {
+        token: spec.token(),
+        number,
+        form: form_of(spec, slot),
+        key: KeyDigest::of(spec.kms_key.as_str()),
+        generation: operation.generation.clone(),
+        public: VersionLabel::public_bytes(public).unwrap_or_default(),
+    }
+}
+
+pub(crate) fn cannot_label(arn: &str, error: LabelError) -> ProvisionError {
     match error {
         LabelError::Generation => incomplete(
             arn,
@@ -268,7 +283,12 @@ impl Switch {
     pub(crate) fn all(plan: &Plan, observed: &Observed) -> Vec<Self> {
         let switches = plan.kept.iter().filter_map(|(slot, item)| {
             let Some(Place::Ours(facts)) = observed.secrets.get(slot) else { return None };
-            let from = facts.staged(CURRENT).filter(|current| *current != item.version_id)?;
+            // Where the first version gets that label in a call of its own, it may not have come to it.
+            let nothing = facts.store.counts_versions().then_some(item.version_id.as_str());
+            let from = match facts.staged(CURRENT) {
+                Some(current) => Some(current).filter(|current| *current != item.version_id),
+                None => nothing,
+            }?;
             Some(Self { slot: slot.clone(), item: item.clone(), from: from.to_owned() })
         });
         switches.collect()
@@ -302,6 +322,10 @@ pub(crate) struct StaleLabel {
 impl StaleLabel {
     /// All of a secret whose version `counts` once the operation is through.
     pub(crate) fn all(slot: &Slot, facts: &SecretFacts, counts: &str) -> Vec<Self> {
+        if facts.store.counts_versions() {
+            // It is part of the version, and goes with it.
+            return Vec::new();
+        }
         let before = match facts.staged(CURRENT) {
             Some(current) if current != counts => Some(current),
             _ => facts.staged(PREVIOUS),

@@ -3,10 +3,11 @@
 //! The roster index is the mark. What it never listed was made by an operation that never
 //! completed, so nobody can have used it, and it is removed for good. What it listed goes by the
 //! rules: into a recovery window or nowhere, and documents live as long as what they describe can
-//! come back. Documents of what goes for good are withdrawn before the secrets that prove whose
-//! they are; environments, which tell that the removal is not finished, after them; the note of
-//! what was about to be made goes last. Every step may be repeated. The rest is left as it is and
-//! named.
+//! come back. Where a store does not end a recovery window, the next operation of the owner removes
+//! what is over and not asked for. Documents of what goes for good are withdrawn before the secrets
+//! that prove whose they are; environments, which tell that the removal is not finished, after them;
+//! the note of what was about to be made goes last. Every step may be repeated. The rest is left as it
+//! is and named.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +20,7 @@ use crate::error::ProvisionError;
 use crate::names::{NodeIndex, ParameterName, Slot};
 use crate::observing::{Candidates, Observed, Place, Standing, observe};
 use crate::operation::Operation;
-use crate::ownership::{Generation, first_version_token, generation_of};
+use crate::ownership::{Generation, generation_of};
 use crate::parallel::each;
 use crate::planning::Plan;
 use crate::ports::{SecretFacts, Workload, World};
@@ -27,6 +28,8 @@ use crate::properties::{ClusterSpec, DeletionRules, LenientSpec, OnDelete};
 use crate::publishing::note;
 use crate::renewing::StaleLabel;
 use crate::roster::NODES_A_PAGE;
+use crate::store::Store;
+use crate::versions::is_any_named;
 
 /// The most names that one removal takes (Systems Manager API Reference, `DeleteParameters`).
 const NAMES_A_REMOVAL: usize = 10;
@@ -42,6 +45,8 @@ const DOCUMENT_GRACE: SignedDuration = SignedDuration::from_hours(24);
 enum Fate {
     /// It is in its recovery window already.
     Goes,
+    /// Its recovery window is over, and its store has left the removal to us.
+    Overdue,
     /// Nobody can have used it.
     Remove,
     /// It goes into a recovery window of this many days.
@@ -74,18 +79,14 @@ impl<'a> NeverListed<'a> {
         }
         // A record of a node in service that cannot be read may name anything.
         self.observed.records.get(&slot.index).is_none_or(|stored| {
-            stored.checked.as_ref().is_ok_and(|record| {
-                let name = record.cluster.secret_name(slot.index, &slot.purpose);
-                let first = first_version_token(&generation, &name);
-                let mut ids = facts.versions.keys().chain([&first]);
-                !ids.any(|id| record.names(&slot.purpose, id))
-            })
+            stored.checked.as_ref().is_ok_and(|record| !is_any_named(record, slot, facts))
         })
     }
 
-    fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts) -> Fate {
+    fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts, now: Timestamp) -> Fate {
         if facts.scheduled_for_deletion {
-            return Fate::Goes;
+            let is_overdue = facts.awaits_removal_from.is_some_and(|end| end <= now);
+            return if is_overdue { Fate::Overdue } else { Fate::Goes };
         }
         if self.includes(slot, facts) {
             return Fate::Remove;
@@ -106,9 +107,9 @@ pub(crate) fn leaving(
 ) -> Removal {
     let never_listed = NeverListed::of(observed, Some(&operation.generation));
     let declared = spec.slots();
-    let mut removal = Removal::default();
+    let mut removal = Removal { store: observed.store, ..Removal::default() };
     for (slot, facts) in observed.ours().filter(|(slot, _)| !declared.contains(slot)) {
-        removal.secret(slot, facts, never_listed.fate(spec.deletion, slot, facts));
+        removal.secret(slot, facts, never_listed.fate(spec.deletion, slot, facts, operation.now));
     }
     let known =
         observed.ours().map(|(slot, _)| slot.index).chain(observed.entries.iter().map(|entry| entry.index));
@@ -179,6 +180,7 @@ pub async fn remove(
         nodes: spec.nodes.clone(),
         applications: spec.applications.clone(),
         adopt_from: spec.adopt_from.clone(),
+        store: spec.store,
     };
     let mut observed = observe(world, &operation.owner, candidates.clone()).await?;
     if let Some(other) = adopting::claimed_by_another(world, &observed).await? {
@@ -205,8 +207,12 @@ pub(crate) struct Removal {
     /// Records that vanish with what they describe.
     expiring: BTreeMap<NodeIndex, Expiring>,
     /// Secrets that go: their ARN, and the days of their recovery window; none where nobody can
-    /// have used them.
+    /// have used them, and where it is over.
     secrets: BTreeMap<Slot, (String, Option<u8>)>,
+    /// Those of them whose recovery window is over.
+    overdue: BTreeSet<Slot>,
+    /// The store that they are in.
+    store: Store,
     /// Labels of versions that need not be held any more.
     labels: Vec<StaleLabel>,
     /// Environments, which tell while they are there that their node's removal is not finished.
@@ -232,7 +238,7 @@ struct Expiring {
 impl Removal {
     /// Everything of a resource that goes.
     fn of_all(operation: &Operation, observed: &Observed, rules: DeletionRules) -> Self {
-        let mut removal = Self::default();
+        let mut removal = Self { store: observed.store, ..Self::default() };
         let cluster = operation.owner.id.cluster();
         let never_listed = NeverListed::of(observed, None);
         // CloudFormation made the id up, since no answer ever reached it: then only what never
@@ -244,7 +250,10 @@ impl Removal {
             DeletionRules { others: OnDelete::Retain, share_password: OnDelete::Retain }
         };
         for (slot, facts) in observed.ours() {
-            removal.secret(slot, facts, never_listed.fate(rules, slot, facts));
+            match never_listed.fate(rules, slot, facts, operation.now) {
+                Fate::Overdue if !all => {}
+                fate => removal.secret(slot, facts, fate),
+            }
         }
         let nodes: BTreeSet<_> = observed.ours().map(|(slot, _)| slot.index).collect();
         for index in nodes.into_iter().filter(|index| all || !observed.lists(*index)) {
@@ -299,6 +308,10 @@ impl Removal {
             Fate::Remove => {
                 self.secrets.insert(slot.clone(), (facts.arn.clone(), None));
             }
+            Fate::Overdue => {
+                self.secrets.insert(slot.clone(), (facts.arn.clone(), None));
+                self.overdue.insert(slot.clone());
+            }
             Fate::Schedule(days) => {
                 self.secrets.insert(slot.clone(), (facts.arn.clone(), Some(days)));
             }
@@ -335,7 +348,8 @@ impl Removal {
             return;
         }
         let stands = observed.environments.contains_key(&index);
-        let goes_now = self.secrets.keys().any(|slot| slot.index == index);
+        let mut going = self.secrets.keys().filter(|slot| slot.index == index);
+        let goes_now = going.any(|slot| !self.overdue.contains(slot));
         if !stands && !goes_now {
             return;
         }
@@ -392,13 +406,24 @@ impl Removal {
         for nodes in nodes.chunks(NODES_A_STEP) {
             self.let_go(world, permit, operation, nodes).await?;
         }
+        if !self.overdue.is_empty() {
+            told.push(format!(
+                "{} secrets whose recovery window was over were removed for good",
+                self.overdue.len()
+            ));
+        }
         let scheduled: Vec<&Slot> =
             self.secrets.iter().filter(|(_, (_, days))| days.is_some()).map(|(slot, _)| slot).collect();
         if let Some(days) = self.secrets.values().find_map(|(_, days)| *days) {
             let nodes: BTreeSet<_> = scheduled.iter().map(|slot| slot.index.to_string()).collect();
             let nodes = nodes.into_iter().collect::<Vec<_>>().join(", ");
+            let then = match self.store {
+                Store::SecretsManager => "they are gone",
+                // It ends no recovery window by itself.
+                Store::ParameterStore => "the next change of this cluster removes them",
+            };
             told.push(format!(
-                "{} secrets of nodes {nodes} can be restored for {days} days, then they are gone",
+                "{} secrets of nodes {nodes} can be restored for {days} days, then {then}",
                 scheduled.len()
             ));
         }
@@ -431,7 +456,9 @@ impl Removal {
                 world.remove_secret(permit, arn).await?;
                 Action::Removed
             };
-            world.record(&AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot));
+            let event = AuditEvent::new(action, &operation.owner.id, &operation.generation, arn).of(slot);
+            let is_overdue = self.overdue.contains(slot);
+            world.record(&if is_overdue { event.because("its recovery window is over") } else { event });
             Ok::<_, ProvisionError>(())
         })
         .await?;
@@ -445,6 +472,7 @@ impl Removal {
         Workload {
             published: self.expiring.len() + self.roster.len(),
             removed: self.secrets.len(),
+            store: self.store,
             ..Workload::default()
         }
     }

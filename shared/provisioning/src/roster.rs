@@ -11,6 +11,7 @@ use crate::names::{ClusterName, NodeIndex};
 use crate::ownership::{Generation, Owner};
 use crate::record::NodeRecord;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
+use crate::store::Store;
 use crate::version_label::{RegenerateToken, TokenDigest};
 
 /// The schema number of the index.
@@ -109,6 +110,9 @@ pub struct RosterIndex {
     pub serial: u64,
     /// SHA-256 over the page texts in order, in lower-case hex.
     pub sha256: String,
+    /// The store of the cluster's secrets; Secrets Manager where it is left out.
+    #[serde(default, skip_serializing_if = "Store::is_default")]
+    pub store: Store,
 }
 
 impl Document for RosterIndex {

@@ -16,10 +16,11 @@ use crate::observing::{Observed, Place, owner_shown, place};
 use crate::operation::Operation;
 use crate::ownership::{ORIGIN_TAG, REGENERATE_TAG, first_version_token};
 use crate::parallel::{AT_ONCE, both, each};
-use crate::planning::{Plan, incomplete};
+use crate::planning::{Plan, first_number, incomplete};
 use crate::ports::{MakeError, NewSecret, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{publish, sign};
+use crate::renewing::{cannot_label, label_for};
 use crate::sealing::KeyOrigin;
 use crate::signed::DocumentError;
 use crate::versions::Item;
@@ -47,7 +48,8 @@ impl Plan {
             loop {
                 let stored = each(values, async |(slot, value)| {
                     operation.time.check()?;
-                    let (item, here) = store(world, permit, operation, spec, slot, value).await?;
+                    let number = first_number(observed, slot);
+                    let (item, here) = store(world, permit, operation, spec, slot, number, value).await?;
                     if here {
                         made_here.borrow_mut().insert(slot.clone(), item.clone());
                     }
@@ -104,7 +106,7 @@ async fn write_intent(
 ) -> Result<(), ProvisionError> {
     let owner = &operation.owner.id;
     let serial = observed.next_serial(&operation.generation);
-    let mut intent = Intent::new(owner.to_string(), operation.generation.clone(), serial);
+    let mut intent = Intent::new(owner.to_string(), operation.generation.clone(), serial, spec.store);
     intent.nodes.extend(&spec.nodes);
     intent.applications.extend(spec.applications.iter().cloned());
     // What is here and not asked for stays findable until it is gone.
@@ -139,12 +141,14 @@ async fn write_intent(
 
 /// Stores a value under a new name, and tells whether it was this call that did. Whoever finds the
 /// name taken asks whose it is: a duplicate of this very operation that was faster has done the work.
+#[expect(clippy::too_many_arguments, reason = "what is stored, where, and on whose behalf")]
 async fn store(
     world: &impl World,
     permit: &Permit,
     operation: &Operation,
     spec: &ClusterSpec,
     slot: &Slot,
+    number: u64,
     made: MadeValue,
 ) -> Result<(Item, bool), ProvisionError> {
     let name = spec.cluster.secret_name(slot.index, &slot.purpose);
@@ -158,7 +162,16 @@ async fn store(
     if slot.purpose != Purpose::SharePassword && spec.regenerate.is_some() {
         tags.insert(REGENERATE_TAG.into(), spec.token().to_string());
     }
+    let label = match made.public.as_deref() {
+        // Where tags tell of the first version, it gets a label when another one takes its place.
+        Some(public) if spec.store.counts_versions() => {
+            let label = label_for(operation, spec, slot, number, public);
+            Some(label.to_text().map_err(|error| cannot_label(name.as_str(), error))?)
+        }
+        _ => None,
+    };
     let secret = NewSecret {
+        store: spec.store,
         name: &name,
         token: &token,
         value: &made.value,
@@ -167,6 +180,7 @@ async fn store(
             "{} of node {} of cluster {}, made by keyboot",
             slot.purpose, slot.index, spec.cluster
         ),
+        label: label.as_deref(),
         tags: &tags,
     };
     match world.create_secret(permit, secret).await {
@@ -186,7 +200,9 @@ async fn store(
             };
             Ok((item, true))
         }
-        Err(PortError::Exists { .. }) => Ok((found_in_the_way(world, operation, slot, &name).await?, false)),
+        Err(PortError::Exists { .. }) => {
+            Ok((found_in_the_way(world, operation, spec, slot, &name).await?, false))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -194,18 +210,19 @@ async fn store(
 async fn found_in_the_way(
     world: &impl World,
     operation: &Operation,
+    spec: &ClusterSpec,
     slot: &Slot,
     name: &SecretName,
 ) -> Result<Item, ProvisionError> {
     let facts = world
-        .describe_secret(name)
+        .describe_secret(spec.store, name)
         .await?
         .ok_or_else(|| incomplete(name.as_str(), "came and went while it was being made: try again"))?;
     match place(&operation.owner, facts) {
         Place::Ours(facts) if facts.scheduled_for_deletion => {
             Err(incomplete(name.as_str(), "was scheduled for deletion meanwhile: try again"))
         }
-        Place::Ours(facts) => Item::found(operation, slot, &facts, None),
+        Place::Ours(facts) => Item::found(operation.owner.id.cluster(), slot, &facts, None),
         Place::Foreign(facts) => {
             Err(ProvisionError::Foreign { subject: format!("secret {name}"), owner: owner_shown(&facts) })
         }

@@ -5,6 +5,9 @@
 //! nobody knows. So everything goes into one label, which the store takes in the call that takes the
 //! value. A label never holds a secret, and is never `AWSCURRENT`. No I/O here.
 //!
+//! Where versions are counted instead of labelled, the first one has such a text as well, and a store
+//! keeps it in the version's description.
+//!
 //! `keyboot-<token>-<number>-<form>-<key>-<generation>-<public>`, of `A`-`Z`, `a`-`z`, `0`-`9`, `_` and
 //! `-`: the token's digest, 16 hex digits; a decimal counter from 1; `e` or `s` for the protection and
 //! `f` or `k` for the origin; the digest of the encryption key's ARN, 8 hex digits; the `RequestId` of

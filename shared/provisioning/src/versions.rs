@@ -2,15 +2,13 @@
 //!
 //! The node's record names the version that counts; without one it is the one that is handed out, which
 //! of a new secret is the first. What is
-//! known of the first version stands in the secret's tags, of every other one in its label. No I/O
-//! here.
+//! known of the first version stands in the secret's tags, of every other one in its label. Where a
+//! store's version ids begin again with a new secret of an old name, an id alone tells nothing: the
+//! public half has to be the same. No I/O here.
 
 use crate::error::ProvisionError;
-use crate::names::{Purpose, Slot};
-use crate::operation::Operation;
-use crate::ownership::{
-    ORIGIN_TAG, PROTECTION_TAG, PUBLIC_TAG, REGENERATE_TAG, first_version_token, generation_of,
-};
+use crate::names::{ClusterName, Purpose, Slot};
+use crate::ownership::{ORIGIN_TAG, PROTECTION_TAG, PUBLIC_TAG, REGENERATE_TAG, generation_of};
 use crate::planning::{incomplete, public_key};
 use crate::ports::{CURRENT, SecretFacts};
 use crate::properties::ClusterSpec;
@@ -39,15 +37,17 @@ pub(crate) struct Item {
 impl Item {
     /// The version of a secret that counts. `record` is the node's, where it knows of this secret.
     pub(crate) fn found(
-        operation: &Operation,
+        cluster: &ClusterName,
         slot: &Slot,
         facts: &SecretFacts,
         record: Option<&NodeRecord>,
     ) -> Result<Self, ProvisionError> {
-        let first = Self::first(operation, slot, facts)?;
-        let Some((version_id, public)) = record.and_then(|record| named_by(record, slot)) else {
+        let first = Self::first(cluster, slot, facts)?;
+        let named = record.and_then(|record| named_by(record, slot));
+        let Some((version_id, public)) = named.filter(|(id, public)| is_of(facts, id, public.as_deref()))
+        else {
             // What is handed out was named by a record before.
-            let mut held = Self::all_held(operation, slot, facts)?.into_iter();
+            let mut held = Self::all_held(cluster, slot, facts)?.into_iter();
             let current = facts.staged(CURRENT);
             let current = held.find(|item| Some(item.version_id.as_str()) == current);
             return Ok(current.unwrap_or_else(|| first.labelled(facts)));
@@ -64,11 +64,11 @@ impl Item {
 
     /// Every version that is held and of which everything is known.
     pub(crate) fn all_held(
-        operation: &Operation,
+        cluster: &ClusterName,
         slot: &Slot,
         facts: &SecretFacts,
     ) -> Result<Vec<Self>, ProvisionError> {
-        let first = Self::first(operation, slot, facts)?;
+        let first = Self::first(cluster, slot, facts)?;
         let ids = facts.versions.keys();
         let held = ids.filter_map(|id| {
             if *id == first.version_id {
@@ -81,11 +81,11 @@ impl Item {
     }
 
     /// The first version, as the tags tell of it.
-    fn first(operation: &Operation, slot: &Slot, facts: &SecretFacts) -> Result<Self, ProvisionError> {
+    fn first(cluster: &ClusterName, slot: &Slot, facts: &SecretFacts) -> Result<Self, ProvisionError> {
         let generation = generation_of(&facts.tags).ok_or_else(|| {
             incomplete(&facts.arn, "has no tag that names its generation: restore its tags")
         })?;
-        let name = operation.owner.id.cluster().secret_name(slot.index, &slot.purpose);
+        let name = cluster.secret_name(slot.index, &slot.purpose);
         let token = match facts.tags.get(REGENERATE_TAG) {
             Some(digest) => digest.parse().ok(),
             None => Some(TokenDigest::of(None)),
@@ -104,7 +104,7 @@ impl Item {
         };
         Ok(Self {
             arn: facts.arn.clone(),
-            version_id: first_version_token(&generation, &name),
+            version_id: facts.store.first_version_id(&generation, &name),
             public: facts.tags.get(PUBLIC_TAG).cloned(),
             generation,
             number: None,
@@ -112,6 +112,18 @@ impl Item {
             form: protection.zip(origin).map(|(protection, origin)| Form { protection, origin }),
             key: None,
         })
+    }
+
+    /// Whether a record tells of this version. A version id that another secret of the name had before
+    /// does not make it this one.
+    pub(crate) fn is_named_by(&self, record: &NodeRecord, slot: &Slot) -> bool {
+        record.names(&slot.purpose, &self.version_id)
+            && self.may_be(record.public_half(&slot.purpose, &self.version_id).as_deref())
+    }
+
+    /// Whether this is the public half, as far as both are known.
+    pub(crate) fn may_be(&self, public: Option<&str>) -> bool {
+        self.public.as_deref().zip(public).is_none_or(|(own, other)| own == other)
     }
 
     fn labelled(self, facts: &SecretFacts) -> Self {
@@ -148,6 +160,23 @@ impl Item {
 /// What the label of a version says.
 pub(crate) fn label_of(facts: &SecretFacts, version_id: &str) -> Option<VersionLabel> {
     VersionLabel::among(facts.versions.get(version_id)?)
+}
+
+/// Whether what a record says of a version may be said of this secret, and not of one that had the
+/// name before it.
+fn is_of(facts: &SecretFacts, version_id: &str, public: Option<&str>) -> bool {
+    !facts.store.counts_versions()
+        || facts.versions.contains_key(version_id)
+            && label_of(facts, version_id).is_none_or(|label| Some(label.public_base64().as_str()) == public)
+}
+
+/// Whether a record names any version of a secret.
+pub(crate) fn is_any_named(record: &NodeRecord, slot: &Slot, facts: &SecretFacts) -> bool {
+    let name = record.cluster.secret_name(slot.index, &slot.purpose);
+    let first = generation_of(&facts.tags).map(|made| facts.store.first_version_id(&made, &name));
+    facts.versions.keys().chain(first.as_ref()).any(|id| {
+        record.names(&slot.purpose, id) && is_of(facts, id, record.public_half(&slot.purpose, id).as_deref())
+    })
 }
 
 /// The version that a record names for a secret, and the public half it gives it.

@@ -20,9 +20,14 @@ use crate::stories::{CLUSTER, OTHER_CLUSTER, PhysicalId, Story, creates, deletes
 /// One story of each kind.
 fn stories(id: PhysicalId<'_>) -> Vec<Story> {
     let first = |mut stories: Vec<Story>| stories.swap_remove(0);
-    let another_token = updates(id).into_iter().filter(|story| story.name == "another token");
-    let mut stories = vec![first(creates(id)), first(updates(id)), replacement(id), first(deletes(id))];
-    stories.extend(another_token);
+    let updates = || updates(id).into_iter();
+    let other = updates().chain(creates(id)).filter(|story| {
+        let in_parameters = ["create in Parameter Store", "another token, in Parameter Store"];
+        story.name == "another token" || in_parameters.contains(&story.name)
+    });
+    let mut stories =
+        vec![first(creates(id)), first(updates().collect()), replacement(id), first(deletes(id))];
+    stories.extend(other);
     stories
 }
 

@@ -49,6 +49,10 @@ async fn a_public_half_is_published_after_its_private_half_is_stored() -> Result
         for store in STORES {
             stage.double.twist(Pattern::operation(store).every(), Twist::Slow(ANSWER_TIME));
         }
+        for name in ["*/p2p-key", "*/management-key", "*/api-key/*"] {
+            let put = Pattern::operation("PutParameter").on(name).every();
+            stage.double.twist(put, Twist::Slow(ANSWER_TIME));
+        }
         let first = stage.double.calls().len();
         stage.carry_out(&story.sent).await?;
         let calls = stage.double.calls_since(first);
@@ -68,7 +72,7 @@ async fn a_public_half_is_published_after_its_private_half_is_stored() -> Result
                 told += 1;
             }
         }
-        let made = calls.iter().filter(|call| STORES.contains(&call.operation.as_str())).count();
+        let made = calls.iter().filter(|call| stores_a_value(call)).count();
         ensure!(made == 0 || told > 0, "{}: nothing that was made was published", story.name);
     }
     Ok(())
@@ -88,11 +92,16 @@ fn published(text: &str) -> Result<Vec<String>> {
     Ok(public)
 }
 
-/// The calls that store a value.
+/// The calls that store a value, and nothing else.
 const STORES: [&str; 2] = ["CreateSecret", "PutSecretValue"];
 
+/// Whether a call stores a value, in either store.
+fn stores_a_value(call: &Call) -> bool {
+    STORES.contains(&call.operation.as_str()) || call.request["Type"] == "SecureString"
+}
+
 /// Whether a call stores the private half of this public one: a first version says so in its tags, a
-/// further one in its label.
+/// further one in its label, and in Parameter Store each in its description.
 fn stores(call: &Call, public: &str) -> bool {
     let tags = call.request["Tags"].as_array().into_iter().flatten();
     let mut tagged =
@@ -101,6 +110,11 @@ fn stores(call: &Call, public: &str) -> bool {
     let mut labelled = labels.filter_map(|label| label.parse::<VersionLabel>().ok());
     match call.operation.as_str() {
         "CreateSecret" => tagged.any(|tagged| tagged == public),
+        "PutParameter" if stores_a_value(call) => {
+            let label =
+                call.request["Description"].as_str().and_then(|text| text.parse::<VersionLabel>().ok());
+            label.is_some_and(|label| label.public_base64() == public)
+        }
         "PutSecretValue" => labelled.any(|label| label.public_base64() == public),
         _ => false,
     }

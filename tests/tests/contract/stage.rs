@@ -7,9 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use aws_credential_types::Credentials;
 use contract_double::deploy::KmsStack;
-use contract_double::{Call, CallKey, Double, Pattern, Resource, SecretValue, Side, call_keys};
+use contract_double::{
+    Call, CallKey, Double, Parameter, ParameterKind, Pattern, Resource, SecretValue, Side, call_keys,
+};
 use provisioning::names::ClusterName;
+use provisioning::ownership::{DELETE_AFTER_TAG, KEY_TAG};
 use provisioning::signed::PinnedKeys;
+use provisioning::version_label::VersionLabel;
 use rig::calls::NODE_KEYS_READS;
 use rig::cloud::Cloud;
 use rig::cluster;
@@ -91,6 +95,22 @@ impl Stored {
         let prefix = format!("/{cluster}/");
         self.documents.iter().filter(move |(name, _)| name.starts_with(&prefix))
     }
+}
+
+/// The labels of a parameter's versions, and what the versions with one say of themselves, as the other
+/// store has it all in labels. A version without a label is one that was given up.
+fn staged(parameter: &Parameter) -> BTreeMap<String, String> {
+    let stages = [("current", "AWSCURRENT"), ("previous", "AWSPREVIOUS")];
+    let labels = stages.into_iter().flat_map(|(label, stage)| {
+        let version = parameter.versions.iter().find(|version| version.labels.contains(label));
+        let names = version.into_iter().flat_map(move |version| {
+            let described = version.description.iter().filter(|text| text.parse::<VersionLabel>().is_ok());
+            let number = version.version.to_string();
+            described.cloned().chain([stage.to_owned()]).map(move |name| (name, number.clone()))
+        });
+        names.collect::<Vec<_>>()
+    });
+    labels.collect()
 }
 
 /// The double with a KMS Stack in it.
@@ -194,8 +214,24 @@ impl Stage {
                 };
                 (secret.name.clone(), stored)
             });
-            let secrets = secrets.collect();
-            let documents = world.parameters(place).map(|parameter| {
+            let (of_parameters, documents): (Vec<_>, Vec<_>) = world
+                .parameters(place)
+                .partition(|parameter| parameter.latest().kind == ParameterKind::SecureString);
+            let of_parameters = of_parameters.into_iter().map(|parameter| {
+                let versions = parameter.versions.iter();
+                let stored = StoredSecret {
+                    arn: parameter.arn.clone(),
+                    tags: parameter.tags.clone(),
+                    versions: versions.map(|one| (one.version.to_string(), one.value.clone())).collect(),
+                    labels: staged(parameter),
+                    key: parameter.tags.get(KEY_TAG).cloned(),
+                    scheduled: parameter.tags.contains_key(DELETE_AFTER_TAG),
+                    policy: None,
+                };
+                (parameter.name.trim_start_matches('/').to_owned(), stored)
+            });
+            let secrets = secrets.chain(of_parameters).collect();
+            let documents = documents.into_iter().map(|parameter| {
                 let latest = parameter.latest();
                 let stored = StoredDocument { text: latest.value.clone(), expires: latest.expires.is_some() };
                 (parameter.name.clone(), stored)

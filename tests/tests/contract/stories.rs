@@ -33,6 +33,11 @@ pub(crate) fn read_by(properties: Properties, name: &str) -> Properties {
         .with("ManagementPrincipals", json!([role("manager")]))
 }
 
+/// The same with secrets in Parameter Store.
+fn in_parameter_store(properties: Properties) -> Properties {
+    properties.with("Store", "ParameterStore")
+}
+
 /// Creates: the first one, and one that meets what a deleted stack's twin left behind.
 pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
     let first = Sent::create("create-1", &two_nodes());
@@ -40,17 +45,31 @@ pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
     let gone = vec![Sent::create("create-0", &other), Sent::delete("delete-0", &other, &id(CLUSTER))];
     let again = Sent::create("create-1", &read_by(two_nodes(), "now"));
     let of_kms = Properties::nodes(&[0]).with("KeyOrigin", "Kms").with("P2pCurve", "secp256k1");
+    let parameters = in_parameter_store(two_nodes());
     vec![
         Story { name: "create", before: Vec::new(), sent: first },
         Story { name: "create of what was deleted", before: gone, sent: again },
         Story { name: "create of keys of KMS", before: Vec::new(), sent: Sent::create("create-1", &of_kms) },
+        Story {
+            name: "create in Parameter Store",
+            before: Vec::new(),
+            sent: Sent::create("create-1", &parameters),
+        },
+        Story {
+            name: "create of what was deleted, in Parameter Store",
+            before: vec![
+                Sent::create("create-0", &parameters),
+                Sent::delete("delete-0", &parameters, &id(CLUSTER)),
+            ],
+            sent: Sent::create("create-1", &parameters),
+        },
     ]
 }
 
 /// Updates, each of which can be rolled back.
 pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
     let one = Properties::nodes(&[0]);
-    let changes: [(&'static str, Properties, Properties); 8] = [
+    let changes: [(&'static str, Properties, Properties); 10] = [
         (
             "a node added, a node removed, another reader",
             read_by(two_nodes(), "before"),
@@ -73,10 +92,21 @@ pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
         (
             "another token, curve and origin, a node added, a node removed",
             two_nodes(),
-            one.with_nodes(&[0, 2])
+            one.clone()
+                .with_nodes(&[0, 2])
                 .with("Regenerate", "1")
                 .with("P2pCurve", "P-384")
                 .with("KeyOrigin", "Kms"),
+        ),
+        (
+            "a node added, a node removed, in Parameter Store",
+            in_parameter_store(two_nodes()),
+            in_parameter_store(two_nodes().with_nodes(&[0, 2])),
+        ),
+        (
+            "another token, in Parameter Store",
+            in_parameter_store(one.clone()),
+            in_parameter_store(one).with("Regenerate", "1"),
         ),
     ];
     let story = |(name, old, new): (_, Properties, Properties)| Story {
@@ -109,5 +139,6 @@ pub(crate) fn deletes(id: PhysicalId<'_>) -> Vec<Story> {
         story("delete", two_nodes()),
         story("delete with the password", two_nodes().with("ShareSecretOnDelete", "Schedule")),
         story("delete that retains", two_nodes().with("OnDelete", "Retain")),
+        story("delete in Parameter Store", in_parameter_store(two_nodes())),
     ]
 }

@@ -10,6 +10,7 @@ mod expanded;
 mod half_made;
 mod lifecycle;
 mod permissions;
+mod secure_strings;
 mod snapshot;
 mod strangers;
 mod support;

@@ -13,7 +13,7 @@ async fn an_operation_that_is_not_here_is_no_success() {
     let refused = [
         code(cloud.secrets().update_secret().secret_id("s").secret_string("w").send().await),
         code(cloud.kms().list_keys().send().await),
-        code(cloud.parameters().get_parameter_history().name("p").send().await),
+        code(cloud.parameters().describe_document().name("d").send().await),
         code(cloud.cloudformation().list_stacks().send().await),
     ];
     assert_eq!(refused, ["NotInTheDouble"; 4]);

@@ -86,7 +86,10 @@ fn the_expanded_template_keeps_what_surrounds_the_properties() {
     let resources = &expanded["Resources"];
     assert_eq!(resources["SecretsKey"]["DeletionPolicy"], "Retain");
     assert_eq!(resources["SecretsKey"]["UpdateReplacePolicy"], "Retain");
-    assert_eq!(resources["NodeKeysFunction"]["DependsOn"], "NodeKeysPolicy");
+    assert_eq!(
+        resources["NodeKeysFunction"]["DependsOn"],
+        json!(["NodeKeysPolicy", "NodeKeysParametersPolicy"])
+    );
     assert!(
         resources["Keys"]["DependsOn"]
             .as_array()

@@ -5,10 +5,17 @@ use provisioning::ports::StoredReaders;
 use provisioning::principals::Readers;
 use serde_json::json;
 
+use crate::adopting::{MOVED, OLD, adopting, old_cluster};
+use crate::deaths::at_every_call;
 use crate::fixtures::{
-    Declared, OWNER, assert_in_service, create, delete, in_service, operation, pinned, secret, update,
+    Declared, OWNER, assert_in_service, assert_in_service_of, create, delete, in_service, operation, pinned,
+    read_by, secret, update,
 };
 use crate::world::{Effect, World};
+
+fn two_nodes() -> Declared {
+    Declared::nodes(&[0, 1])
+}
 
 fn role(name: &str) -> String {
     format!("arn:aws:iam::444455556666:role/{name}")
@@ -178,4 +185,45 @@ fn nobody_is_let_in_without_cloudformations_word() {
         world.drive(provisioning::reconcile(&world, &pinned(), &forged, &spec, Some(&lenient))).unwrap();
     assert!(answer.is_err());
     assert_eq!(world.stored(), before);
+}
+
+#[test]
+fn a_change_of_readers_alone_that_ended_anywhere_is_completed_or_taken_back() {
+    let (old, new) = (read_by(two_nodes(), "a"), two_nodes());
+    for (old, new) in [(&old, &new), (&new, &old), (&old, &read_by(two_nodes(), "b"))] {
+        let start = in_service(old);
+        let carry_out = |world: &World| matches!(update(world, old, new, "update-1"), Some(Ok(_)));
+        let (points, shown) = at_every_call(&start, carry_out, |world, point| {
+            let undone = world.copy();
+            assert!(carry_out(world), "{point}");
+            assert_in_service(world, new);
+            world.revive();
+            assert!(carry_out(world), "{point}");
+            assert_eq!(world.writes(), [""; 0], "{point}: the third delivery");
+            assert!(matches!(update(&undone, new, old, "rollback-1"), Some(Ok(_))), "{point}");
+            assert_eq!(undone.stored(), start.stored(), "{point}");
+        });
+        assert!(points > 2 && shown > 1, "{points}, {shown}");
+    }
+}
+
+#[test]
+fn policies_stay_while_an_adoption_is_provisional_and_are_written_once_it_is_confirmed() {
+    // Those of another stack's function name its role, and are no policies of ours.
+    for (declared, stored) in [
+        (read_by(two_nodes(), "node-0"), StoredReaders::Otherwise),
+        (two_nodes(), StoredReaders::Otherwise),
+        (two_nodes(), StoredReaders::None),
+    ] {
+        let world = old_cluster();
+        for secret in world.stored.borrow_mut().secrets.values_mut() {
+            secret.readers = stored.clone();
+        }
+        MOVED.create(&world, &adopting(declared.clone()), "create-2").unwrap().unwrap();
+        MOVED.update(&world, &adopting(declared.clone()), &declared, "update-2").unwrap().unwrap();
+        assert!(world.stored().secrets.values().all(|secret| secret.readers == stored));
+        OLD.is_gone(&world);
+        MOVED.update(&world, &declared, &declared, "update-3").unwrap().unwrap();
+        assert_in_service_of(&world, &declared, MOVED.id);
+    }
 }

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use provisioning::OperationKind;
-use serde_json::json;
 
 use crate::fixtures::{
     Declared, OWNER, assert_gone_by_rule, assert_in_service, assert_nothing_is_left, create, delete,
-    in_service, operation, pinned, record, roster, update,
+    in_service, operation, pinned, read_by, record, roster, update,
 };
 use crate::world::{Call, Effect, Mishap, World};
 
@@ -154,15 +153,6 @@ struct Change {
     added: &'static str,
 }
 
-/// Everybody who may read, with a role of this name for node 0.
-fn read_by(declared: Declared, name: &str) -> Declared {
-    let role = |name: &str| format!("arn:aws:iam::444455556666:role/{name}");
-    declared
-        .with("ReaderPrincipals", json!({"0": [role(name)]}))
-        .with("ClientPrincipals", json!({"default": [role("client")]}))
-        .with("ManagementPrincipals", json!([role("manager")]))
-}
-
 fn changes() -> [Change; 4] {
     let old = two_nodes();
     [
@@ -194,26 +184,6 @@ impl Change {
 
     fn roll_back(&self, world: &World) -> bool {
         matches!(update(world, &self.new, &self.old, "rollback-1"), Some(Ok(_)))
-    }
-}
-
-#[test]
-fn a_change_of_readers_alone_that_ended_anywhere_is_completed_or_taken_back() {
-    let (old, new) = (read_by(two_nodes(), "a"), two_nodes());
-    for (old, new) in [(&old, &new), (&new, &old), (&old, &read_by(two_nodes(), "b"))] {
-        let start = in_service(old);
-        let carry_out = |world: &World| matches!(update(world, old, new, "update-1"), Some(Ok(_)));
-        let (points, shown) = at_every_call(&start, carry_out, |world, point| {
-            let undone = world.copy();
-            assert!(carry_out(world), "{point}");
-            assert_in_service(world, new);
-            world.revive();
-            assert!(carry_out(world), "{point}");
-            assert_eq!(world.writes(), [""; 0], "{point}: the third delivery");
-            assert!(matches!(update(&undone, new, old, "rollback-1"), Some(Ok(_))), "{point}");
-            assert_eq!(undone.stored(), start.stored(), "{point}");
-        });
-        assert!(points > 2 && shown > 1, "{points}, {shown}");
     }
 }
 

@@ -9,14 +9,16 @@ use provisioning::authority::PinnedStacks;
 use provisioning::names::{ClusterName, NodeIndex, Purpose, Slot};
 use provisioning::ownership::{Generation, Owner};
 use provisioning::ports::{CURRENT, PREVIOUS};
+use provisioning::principals::Readers;
 use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::{RosterEntry, RosterIndex};
+use provisioning::store::Store;
 use provisioning::version_label::VersionLabel;
 use provisioning::{Operation, OperationKind, Outcome, ProvisionError, TimeBudget};
 use serde_json::{Map, Value, json};
 
-use crate::world::{Secret, Stored, World, said, scramble};
+use crate::world::{Secret, Stored, World, held, said, scramble};
 
 pub(crate) const STACK: &str =
     "arn:aws:cloudformation:eu-central-1:111122223333:stack/kms/11111111-2222-3333-4444-555555555555";
@@ -36,7 +38,13 @@ pub(crate) struct Declared(pub(crate) Map<String, Value>);
 impl Declared {
     pub(crate) fn nodes(nodes: &[u32]) -> Self {
         let Value::Object(properties) = json!({"Cluster": "tsm", "KmsKeyArn": KEY}) else { unreachable!() };
-        Self(properties).with_nodes(nodes)
+        let declared = Self(properties).with_nodes(nodes);
+        // Left out where it is the default, as most templates do.
+        if crate::STORE == Store::default() {
+            declared
+        } else {
+            declared.with("Store", crate::STORE.as_str())
+        }
     }
 
     pub(crate) fn with_nodes(self, nodes: &[u32]) -> Self {
@@ -112,7 +120,8 @@ pub(crate) fn run(
     old: Option<&Declared>,
 ) -> Option<Answer> {
     let before = old.map(Declared::lenient);
-    world.drive(provisioning::reconcile(world, &pinned(), operation, &declared.spec(), before.as_ref()))
+    let operation = Operation { now: world.now(), ..operation.clone() };
+    world.drive(provisioning::reconcile(world, &pinned(), &operation, &declared.spec(), before.as_ref()))
 }
 
 pub(crate) fn run_removal(
@@ -120,7 +129,8 @@ pub(crate) fn run_removal(
     operation: &Operation,
     declared: &Declared,
 ) -> Option<Result<Vec<String>, ProvisionError>> {
-    world.drive(provisioning::remove(world, &pinned(), operation, &declared.lenient()))
+    let operation = Operation { now: world.now(), ..operation.clone() };
+    world.drive(provisioning::remove(world, &pinned(), &operation, &declared.lenient()))
 }
 
 /// A world in which a Create of `declared` has been completed.
@@ -169,29 +179,46 @@ pub(crate) fn roster(world: &World) -> (RosterIndex, Vec<RosterEntry>) {
     (index, entries)
 }
 
+/// Everybody who may read, with a role of this name for node 0: of another account, where the store lets
+/// others in.
+pub(crate) fn read_by(declared: Declared, name: &str) -> Declared {
+    let account = if crate::STORE == Store::SecretsManager { "444455556666" } else { "111122223333" };
+    let role = |name: &str| format!("arn:aws:iam::{account}:role/{name}");
+    declared
+        .with("ReaderPrincipals", json!({"0": [role(name)]}))
+        .with("ClientPrincipals", json!({"default": [role("client")]}))
+        .with("ManagementPrincipals", json!([role("manager")]))
+}
+
 /// The id of the version that a secret hands out unasked.
 pub(crate) fn current(secret: &Secret) -> &str {
     &secret.labels[CURRENT]
 }
 
 /// The labels of ours on a secret's versions, by the version.
-pub(crate) fn own_labels(secret: &Secret) -> BTreeMap<&str, VersionLabel> {
-    let labels = secret.labels.iter().filter_map(|(label, id)| Some((id.as_str(), label.parse().ok()?)));
-    labels.collect()
+pub(crate) fn own_labels(secret: &Secret) -> BTreeMap<String, VersionLabel> {
+    let of_version = |(id, labels): (String, BTreeSet<String>)| {
+        Some((id, labels.iter().find_map(|label| label.parse().ok())?))
+    };
+    held(secret).into_iter().filter_map(of_version).collect()
 }
 
 /// The version that counts and its value: the one version of a secret that was never renewed, and
 /// of one that was, the one that is handed out, labelled with the token that is declared.
 fn counting<'a>(secret: &'a Secret, spec: &ClusterSpec) -> (&'a str, &'a str) {
-    let labels = own_labels(secret);
+    let mut labels = own_labels(secret);
+    // Where versions are counted, one that was put and given up stays, and no record names it.
+    if secret.store == Store::ParameterStore {
+        labels.retain(|id, _| [CURRENT, PREVIOUS].iter().any(|stage| secret.labels.get(*stage) == Some(id)));
+    }
     if labels.is_empty() {
         assert_eq!(secret.versions.len(), 1, "{} has several versions and no label", secret.arn);
     } else {
         assert!(labels.len() <= 2, "{} holds too many versions: {labels:?}", secret.arn);
         let token = labels.get(current(secret)).map(|label| label.token);
         assert_eq!(token, Some(spec.token()), "{}: {:?}", secret.arn, secret.labels);
-        for other in labels.keys().filter(|id| **id != current(secret)) {
-            assert_eq!(secret.labels.get(PREVIOUS).map(String::as_str), Some(*other), "{}", secret.arn);
+        for other in labels.keys().filter(|id| *id != current(secret)) {
+            assert_eq!(secret.labels.get(PREVIOUS), Some(other), "{}", secret.arn);
         }
     }
     (current(secret), value_of(secret, current(secret)))
@@ -270,7 +297,10 @@ pub(crate) fn assert_in_service_of(world: &World, declared: &Declared, owner: &s
             let secret = secret(world, number, &purpose.to_string());
             assert_eq!(secret.scheduled, None, "{}", secret.arn);
             let slot = Slot { index: entry.index, purpose: purpose.clone() };
-            assert_eq!(secret.readers, said(&spec.admitted.to(&slot)), "{}", secret.arn);
+            // Parameters have no policies of readers.
+            let has_policy = secret.store == Store::SecretsManager;
+            let readers = if has_policy { spec.admitted.to(&slot) } else { Readers::default() };
+            assert_eq!(secret.readers, said(&readers), "{}", secret.arn);
             let (version_id, held) = counting(&secret, &spec);
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { panic!("node {number} accepts {} keys", keys.len()) };

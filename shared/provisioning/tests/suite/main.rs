@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
+use provisioning::store::Store;
+
 mod admitting;
 mod adopting;
 mod committing;
@@ -18,3 +20,6 @@ mod running_out;
 mod telling;
 mod updating;
 mod world;
+
+/// Where the secrets of these tests are.
+pub(crate) const STORE: Store = Store::SecretsManager;

@@ -2,6 +2,7 @@
 
 use provisioning::properties::{ClusterSpec, LenientSpec, OnDelete, PROPERTIES, PropertyFault};
 use provisioning::sealing::KeyOrigin;
+use provisioning::store::Store;
 use serde_json::{Value, json};
 
 use crate::fixtures::{Declared, KEY};
@@ -133,7 +134,10 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
             texts(&[CANARY, "True", "TRUE", "yes", "1", "0", " true"], &["true", "false"])
         }
         "AllowAccountReaders" => texts(&[CANARY, "True", "yes"], &["false", "true"]),
-        "Store" => texts(&[CANARY, "secretsmanager", "ParameterStore", "Vault"], &["SecretsManager"]),
+        "Store" => texts(
+            &[CANARY, "secretsmanager", "parameterStore", "Vault"],
+            &["SecretsManager", "ParameterStore"],
+        ),
         "KeyOrigin" => texts(&[CANARY, "function", "KMS"], &["Function", "Kms"]),
         "Protection" => texts(&[CANARY, "envelope", "None"], &["Envelope", "Service"]),
         "ReaderPrincipals" => (
@@ -292,13 +296,6 @@ fn every_property_refuses_what_is_wrong_by_name_with_what_is_allowed() {
 }
 
 #[test]
-fn what_this_version_does_not_offer_is_refused_and_said_so() {
-    let fault = refused(&valid().with("Store", "ParameterStore"));
-    assert_eq!(fault.property, "Store");
-    assert!(fault.fault.contains("this version"), "{fault}");
-}
-
-#[test]
 fn what_kms_makes_is_sealed_or_refused() {
     let of_kms = valid().with("KeyOrigin", "Kms");
     assert_eq!(of_kms.spec().key_origin, KeyOrigin::Kms);
@@ -385,6 +382,15 @@ fn a_delete_reads_what_can_be_read_and_is_careful_with_the_rest() {
         let rules = read(valid().with(name, value)).deletion;
         assert_eq!((rules.others, rules.share_password), (OnDelete::Retain, OnDelete::Retain), "{name}");
     }
+    for (value, store) in [
+        (json!("ParameterStore"), Some(Store::ParameterStore)),
+        (json!("SecretsManager"), Some(Store::SecretsManager)),
+        (json!("Vault"), None),
+        (json!(3), None),
+    ] {
+        assert_eq!(read(valid().with("Store", value.clone())).store, store, "{value}");
+    }
+    assert_eq!(read(valid()).store, Some(Store::SecretsManager));
     let nothing = LenientSpec::read(&serde_json::Map::new());
     assert!(nothing.nodes.is_empty());
     assert_eq!(nothing.applications.len(), 1);

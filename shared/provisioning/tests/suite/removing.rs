@@ -1,5 +1,6 @@
 //! Delete: what goes at once, what goes by rule, and what is never touched.
 
+use provisioning::store::Store;
 use provisioning::{OperationKind, ProvisionError};
 
 use crate::fixtures::{
@@ -87,6 +88,9 @@ fn a_deleted_cluster_comes_back_with_its_values_and_nothing_vanishes_later() {
 
 #[test]
 fn a_secret_that_was_retrieved_is_never_removed_at_once() {
+    if crate::STORE == Store::ParameterStore {
+        return assert_retrievals_are_not_known();
+    }
     let (world, declared) = died_before_its_mark();
     for purpose in ["p2p-key", "share-encryption-password"] {
         let name = crate::fixtures::secret_name(0, purpose);
@@ -97,6 +101,13 @@ fn a_secret_that_was_retrieved_is_never_removed_at_once() {
     assert_eq!(secret(&world, 0, "p2p-key").scheduled, Some(30));
     assert_eq!(secret(&world, 0, "share-encryption-password").scheduled, None);
     assert_gone_by_rule(&world, "retrieved before the mark");
+}
+
+/// Parameter Store tells of no retrieval: what no roster listed counts as never used.
+fn assert_retrievals_are_not_known() {
+    let (world, declared) = died_before_its_mark();
+    delete(&world, &declared, "delete-1").unwrap().unwrap();
+    assert_nothing_is_left(&world, "before the mark");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use key_material::{Curve, P2pPrivateKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use p256::ecdsa::{Signature, SigningKey};
@@ -17,7 +17,7 @@ use p256::pkcs8::EncodePublicKey as _;
 use provisioning::audit::AuditEvent;
 use provisioning::authority::Permit;
 use provisioning::names::{ParameterName, SecretName};
-use provisioning::ownership::Tags;
+use provisioning::ownership::{OWNER_TAG, OwnerId, Tags};
 use provisioning::ports::{
     AuditLog, CURRENT, NewSecret, NewVersion, PREVIOUS, Pace, PairSealer, PortError, Publisher, RecordSigner,
     ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredReaders, StoredSecret,
@@ -27,6 +27,8 @@ use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::PinnedKeys;
+use provisioning::store::Store;
+use provisioning::version_label::VersionLabel;
 
 pub(crate) const SIGNER: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000001";
@@ -79,6 +81,7 @@ impl Mishap {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
+    pub(crate) store: Store,
     pub(crate) arn: String,
     pub(crate) versions: Vec<(String, String)>,
     /// Which version has which label.
@@ -87,6 +90,8 @@ pub(crate) struct Secret {
     pub(crate) key: String,
     /// The days of the recovery window that it is in.
     pub(crate) scheduled: Option<u8>,
+    /// When that window is over, where the store does not end it.
+    pub(crate) awaits_removal_from: Option<Timestamp>,
     pub(crate) retrieved: bool,
     pub(crate) readers: StoredReaders,
 }
@@ -121,6 +126,8 @@ pub(crate) struct World {
     pub(crate) plaintexts: RefCell<BTreeSet<Vec<u8>>>,
     /// KMS makes pairs on this curve, whatever it is asked for.
     pub(crate) other_curve: Cell<Option<Curve>>,
+    /// Days that have passed since everything began.
+    pub(crate) days: Cell<i64>,
     resource: RefCell<Option<ResourceState>>,
     stack: RefCell<Option<String>>,
     mishap: Cell<Option<(usize, Mishap)>>,
@@ -153,7 +160,13 @@ impl World {
         *copy.others.borrow_mut() = self.others.borrow().clone();
         copy.is_another_stacks.set(self.is_another_stacks.get());
         copy.former.borrow_mut().clone_from(&self.former.borrow());
+        copy.days.set(self.days.get());
         copy
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        crate::fixtures::NOW.parse::<Timestamp>().unwrap() + SignedDuration::from_hours(24 * self.days.get())
     }
 
     /// What CloudFormation shows of the resource from now on.
@@ -377,7 +390,23 @@ fn in_use<'a>(stored: &'a mut Stored, arn: &str) -> Result<&'a mut Secret, PortE
 
 fn attach(secret: &mut Secret, label: &str, id: &str) {
     secret.labels.insert(label.to_owned(), id.to_owned());
-    assert!(secret.labels.len() <= 20, "a secret takes 20 labels: {:?}", secret.labels);
+    let takes = if secret.store == Store::SecretsManager { 20 } else { usize::MAX };
+    assert!(secret.labels.len() <= takes, "a secret takes 20 labels: {:?}", secret.labels);
+}
+
+/// The versions that a store tells of, with their labels.
+pub(crate) fn held(secret: &Secret) -> BTreeMap<String, BTreeSet<String>> {
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (label, id) in &secret.labels {
+        versions.entry(id.clone()).or_default().insert(label.clone());
+    }
+    if secret.store == Store::ParameterStore {
+        let number = |id: &String| id.parse::<u32>().unwrap();
+        let staged = [CURRENT, PREVIOUS].map(|stage| secret.labels.get(stage));
+        let newest = staged.into_iter().flatten().map(number).max();
+        versions.retain(|id, _| staged.contains(&Some(id)) || Some(number(id)) > newest);
+    }
+    versions
 }
 
 impl SecretStore for World {
@@ -389,46 +418,62 @@ impl SecretStore for World {
         self.call(Effect::Writes, "create_secret", name, |stored| {
             if let Some(there) = stored.secrets.get(name) {
                 let same = (new.token.to_owned(), value.clone());
-                if there.scheduled.is_none() && there.versions.contains(&same) {
+                let takes_tokens = new.store == Store::SecretsManager;
+                if takes_tokens && there.scheduled.is_none() && there.versions.contains(&same) {
                     return Ok(StoredSecret { arn: there.arn.clone(), version_id: same.0 });
                 }
                 return Err(PortError::Exists { what: format!("secret {name}") });
             }
-            // The store appends six random characters: a name that comes again has another ARN.
             self.born.set(self.born.get() + 1);
-            let arn = format!(
-                "arn:aws:secretsmanager:eu-central-1:111122223333:secret:{name}-{:06}",
-                self.born.get()
-            );
+            let (arn, version_id) = match new.store {
+                // The store appends six random characters: a name that comes again has another ARN.
+                Store::SecretsManager => {
+                    let arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:";
+                    (format!("{arn}{name}-{:06}", self.born.get()), new.token.to_owned())
+                }
+                // A name that comes again has the same ARN and counts from 1 again.
+                Store::ParameterStore => {
+                    (format!("arn:aws:ssm:eu-central-1:111122223333:parameter/{name}"), "1".to_owned())
+                }
+            };
             let secret = Secret {
+                store: new.store,
                 arn: arn.clone(),
-                versions: vec![(new.token.to_owned(), value.clone())],
-                labels: BTreeMap::from([(CURRENT.to_owned(), new.token.to_owned())]),
+                versions: vec![(version_id.clone(), value.clone())],
+                labels: [CURRENT]
+                    .into_iter()
+                    .chain(new.label)
+                    .map(|at| (at.to_owned(), version_id.clone()))
+                    .collect(),
                 tags: new.tags.clone(),
                 key: new.key.to_string(),
                 scheduled: None,
+                awaits_removal_from: None,
                 retrieved: false,
                 readers: StoredReaders::None,
             };
             stored.secrets.insert(name.to_owned(), secret);
-            Ok(StoredSecret { arn, version_id: new.token.to_owned() })
+            Ok(StoredSecret { arn, version_id })
         })
         .await
     }
 
-    async fn describe_secret(&self, name: &SecretName) -> Result<Option<SecretFacts>, PortError> {
+    async fn describe_secret(
+        &self,
+        store: Store,
+        name: &SecretName,
+    ) -> Result<Option<SecretFacts>, PortError> {
         self.call(Effect::Reads, "describe_secret", name.as_str(), |stored| {
-            Ok(stored.secrets.get(name.as_str()).map(|secret| SecretFacts {
+            let there = stored.secrets.get(name.as_str()).filter(|secret| secret.store == store);
+            Ok(there.map(|secret| SecretFacts {
+                store,
                 arn: secret.arn.clone(),
                 tags: secret.tags.clone(),
                 key: Some(secret.key.clone()),
                 scheduled_for_deletion: secret.scheduled.is_some(),
-                was_retrieved: secret.retrieved,
-                versions: secret.labels.iter().fold(BTreeMap::new(), |mut versions, (label, id)| {
-                    let labels: &mut BTreeSet<_> = versions.entry(id.clone()).or_default();
-                    labels.insert(label.clone());
-                    versions
-                }),
+                versions: held(secret),
+                awaits_removal_from: secret.awaits_removal_from,
+                was_retrieved: secret.retrieved && store == Store::SecretsManager,
             }))
         })
         .await
@@ -441,6 +486,19 @@ impl SecretStore for World {
         assert!(new.label.len() <= 256 && new.label != CURRENT, "{}", new.label);
         self.call(Effect::Writes, "put_version", new.name.as_str(), |stored| {
             let secret = in_use(stored, new.arn)?;
+            if secret.store == Store::ParameterStore {
+                let label: VersionLabel = new.label.parse().unwrap();
+                let is_same = |other: &VersionLabel| {
+                    (&other.token, &other.generation) == (&label.token, &label.generation)
+                };
+                if secret.labels.keys().filter_map(|label| label.parse().ok()).any(|other| is_same(&other)) {
+                    return Err(PortError::Exists { what: format!("a version of {}", new.arn) });
+                }
+                let id = (secret.versions.len() + 1).to_string();
+                secret.versions.push((id.clone(), value.clone()));
+                attach(secret, new.label, &id);
+                return Ok(id);
+            }
             if let Some((_, there)) = secret.versions.iter().find(|(id, _)| id == new.token) {
                 if *there == value {
                     return Ok(new.token.to_owned());
@@ -458,6 +516,7 @@ impl SecretStore for World {
         assert!(label.len() <= 256 && label != CURRENT, "{label}");
         self.call(Effect::Writes, "label_version", arn, |stored| {
             let secret = in_use(stored, arn)?;
+            assert_eq!(secret.store, Store::SecretsManager, "a counted version has its label from the start");
             if !secret.versions.iter().any(|(known, _)| known == id) {
                 return Err(PortError::NotFound { what: format!("version {id} of {arn}") });
             }
@@ -512,10 +571,30 @@ impl SecretStore for World {
         .await
     }
 
+    async fn secrets_awaiting_removal(
+        &self,
+        store: Store,
+        owner: &OwnerId,
+    ) -> Result<Vec<String>, PortError> {
+        if store == Store::SecretsManager {
+            return Ok(Vec::new());
+        }
+        self.call(Effect::Reads, "secrets_awaiting_removal", owner.as_str(), |stored| {
+            let waits = |secret: &Secret| {
+                secret.awaits_removal_from.is_some()
+                    && secret.tags.get(OWNER_TAG).is_some_and(|id| id == owner.as_str())
+            };
+            let awaiting = stored.secrets.iter().filter(|(_, secret)| waits(secret));
+            Ok(awaiting.map(|(name, _)| name.clone()).collect())
+        })
+        .await
+    }
+
     async fn restore_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         self.call(Effect::Writes, "restore_secret", arn, |stored| match by_arn(stored, arn) {
             Some((_, secret)) => {
                 secret.scheduled = None;
+                secret.awaits_removal_from = None;
                 Ok(())
             }
             None => Err(PortError::NotFound { what: format!("secret {arn}") }),
@@ -527,6 +606,10 @@ impl SecretStore for World {
         assert!((7..=30).contains(&days), "{days} days");
         self.call(Effect::Writes, "schedule_secret", arn, |stored| {
             if let Some((_, secret)) = by_arn(stored, arn) {
+                if secret.scheduled.is_none() && secret.store == Store::ParameterStore {
+                    let window = SignedDuration::from_hours(24 * i64::from(days));
+                    secret.awaits_removal_from = Some(self.now() + window);
+                }
                 secret.scheduled = secret.scheduled.or(Some(days));
             }
             Ok(())
@@ -553,7 +636,9 @@ impl SecretStore for World {
     async fn remove_secret(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
         self.call(Effect::Writes, "remove_secret", arn, |stored| {
             if let Some((name, secret)) = by_arn(stored, arn) {
-                assert!(!secret.retrieved, "{name} was retrieved and is removed at once");
+                let end = secret.awaits_removal_from;
+                let is_over = end.is_some_and(|end| end <= self.now());
+                assert!(is_over || !secret.retrieved, "{name} was retrieved and is removed at once");
                 stored.secrets.remove(&name);
             }
             Ok(())

@@ -6,7 +6,7 @@ use crate::client::parameters;
 use crate::sequence::Sequence;
 
 pub(super) fn all() -> Vec<Sequence> {
-    vec![moving(), limits(), rules(), hundred_versions()]
+    vec![moving(), limits(), rules(), hundred_versions(), history()]
 }
 
 fn with_a_version(sequence: &'static str, name: &str) -> Sequence {
@@ -130,6 +130,61 @@ fn rules() -> Sequence {
             parameters("GetParameter"),
             json!({ "Name": "/label/rules:awsome" }),
             &["ParameterVersionNotFound"],
+        )
+}
+
+/// `GetParameterHistory`: what each version says of itself, which labels it has, and never a secure
+/// string's value unless it is asked for.
+fn history() -> Sequence {
+    let name = "/label/history";
+    let put = |value: &str, description: &str, overwrite: bool| {
+        json!({
+            "Name": name, "Value": value, "Type": "SecureString", "Tier": "Advanced",
+            "Description": description, "Overwrite": overwrite,
+        })
+    };
+    let read = || parameters("GetParameterHistory");
+    Sequence::new("the history of a secure string")
+        .answers("put", parameters("PutParameter"), put("one", "first", false), json!({ "Version": 1 }))
+        .answers("put again", parameters("PutParameter"), put("two", "second", true), json!({ "Version": 2 }))
+        .answers(
+            "labelled",
+            parameters("LabelParameterVersion"),
+            json!({ "Name": name, "ParameterVersion": 1, "Labels": ["current"] }),
+            json!({ "ParameterVersion": 1 }),
+        )
+        .answers(
+            "the history",
+            read(),
+            json!({ "Name": name, "WithDecryption": false }),
+            json!({ "Parameters": [
+                { "Version": 1, "Description": "first", "Labels": ["current"], "Type": "SecureString" },
+                { "Version": 2, "Description": "second", "Labels": [], "Type": "SecureString" },
+            ] }),
+        )
+        .answers(
+            "the history, decrypted",
+            read(),
+            json!({ "Name": name, "WithDecryption": true }),
+            json!({ "Parameters": [{ "Version": 1, "Value": "one" }, { "Version": 2, "Value": "two" }] }),
+        )
+        .answers(
+            "the label moves",
+            parameters("LabelParameterVersion"),
+            json!({ "Name": name, "ParameterVersion": 2, "Labels": ["current"] }),
+            json!({ "ParameterVersion": 2 }),
+        )
+        .answers(
+            "the history tells it",
+            read(),
+            json!({ "Name": name }),
+            json!({ "Parameters": [{ "Version": 1, "Labels": [] }, { "Version": 2, "Labels": ["current"] }] }),
+        )
+        .refuses(
+            "a parameter that is not there",
+            read(),
+            json!({ "Name": "/label/nothing" }),
+            &["ParameterNotFound"],
         )
 }
 

@@ -7,6 +7,7 @@ mod functions;
 mod keys_of_others;
 mod node_keys;
 mod nodes;
+mod parameters;
 mod times;
 mod whole;
 
@@ -80,8 +81,11 @@ impl Deployed {
 
     /// The policies that the template attaches to a role of its own.
     fn attached_to(&self, role: &str) -> Vec<IdentityPolicy> {
-        let inline = self.resolved.resources().filter(|(_, kind)| *kind == "AWS::IAM::Policy");
-        let attached = inline.filter(|(id, _)| self.resolved.resource(id).unwrap()["Roles"] == json!([role]));
+        let policies = self.resolved.resources();
+        let policies =
+            policies.filter(|(_, kind)| ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"].contains(kind));
+        let attached =
+            policies.filter(|(id, _)| self.resolved.resource(id).unwrap()["Roles"] == json!([role]));
         attached.map(|(id, _)| self.policy(id)).collect()
     }
 

@@ -315,11 +315,13 @@ fn node_keys_publishes_only_under_its_namespace() {
     let parameter = |path: &str| format!("arn:aws:ssm:eu-central-1:{HERE}:parameter/{path}");
     for action in ["ssm:PutParameter", "ssm:GetParameters", "ssm:DeleteParameters", "ssm:AddTagsToResource"] {
         let ask = |path: &str| deployed.node_keys(action, &parameter(path), Context::new());
-        assert!(ask("keyboot/tsm/node/0/record").is_allowed(), "{action}");
+        for path in ["node/0/record", "node/0/env", "roster/index", "roster/1/page/0", "intent/0123"] {
+            assert!(ask(&format!("keyboot/tsm/{path}")).is_allowed(), "{action} {path}");
+        }
         assert_not_allowed(&ask("elsewhere/tsm/node/0/record"), action);
     }
     let by_path = deployed.node_keys("ssm:GetParametersByPath", &parameter("keyboot/tsm"), Context::new());
-    assert_not_allowed(&by_path, "by path");
+    assert_denied_by("NeverReadASecret", &by_path);
     for action in ["cloudformation:DescribeStackResource", "cloudformation:DescribeStacks"] {
         assert!(deployed.node_keys(action, STACK, Context::new()).is_allowed(), "{action}");
         assert_not_allowed(&deployed.node_keys(action, OTHER_STACK, Context::new()), action);

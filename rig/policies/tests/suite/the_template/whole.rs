@@ -14,11 +14,13 @@ fn every_policy_is_understood() {
         "aws:PrincipalArn",
         "aws:RequestTag/keyboot:stack",
         "aws:ResourceTag/keyboot:adopted-from",
+        "aws:ResourceTag/keyboot:delete-after",
         "aws:ResourceTag/keyboot:stack",
         "aws:SecureTransport",
         "aws:SourceAccount",
         "aws:TagKeys",
         "kms:DataKeyPairSpec",
+        "kms:EncryptionContext:PARAMETER_ARN",
         "kms:EncryptionContext:SecretARN",
         "kms:EncryptionContext:SecretVersionId",
         "kms:EncryptionContext:keyboot:cluster",
@@ -28,12 +30,17 @@ fn every_policy_is_understood() {
         "kms:ViaService",
         "secretsmanager:BlockPublicPolicy",
         "secretsmanager:RecoveryWindowInDays",
+        "ssm:Overwrite",
     ];
     let adopting =
         stack().parameter("AdoptFromStackIds", OTHER_STACK).parameter("FormerRecordKeyArns", RECORD_KEY);
-    for stack in
-        [stack(), adopting, stack().parameter("ClientStackIds", OTHER_STACK), Stack::new(STACK).unwrap()]
-    {
+    for stack in [
+        stack(),
+        adopting,
+        stack().parameter("ClientStackIds", OTHER_STACK),
+        stack().parameter("Store", "ParameterStore"),
+        Stack::new(STACK).unwrap(),
+    ] {
         let resolved = resolve(stack);
         let mut counted = 0;
         for (id, kind) in resolved.resources() {

@@ -1,0 +1,93 @@
+//! Which store keeps a cluster's secrets, and what follows from it.
+//!
+//! A cluster's secrets are all in one store, told by its properties, and later by its signed
+//! documents: a Delete must find them even where the properties cannot be read. A store never
+//! changes under a cluster: a move is a new cluster. No I/O here.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::names::SecretName;
+use crate::ownership::{Generation, first_version_token};
+
+/// A store of secrets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+pub enum Store {
+    /// Secrets Manager.
+    #[default]
+    SecretsManager,
+    /// Parameter Store: SecureStrings under the same names.
+    ParameterStore,
+}
+
+/// A text names no store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("neither SecretsManager nor ParameterStore")]
+pub struct StoreError;
+
+impl Store {
+    /// The name as in the resource's properties.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "SecretsManager",
+            Self::ParameterStore => "ParameterStore",
+        }
+    }
+
+    /// The version id of a secret's first version. Secrets Manager takes the request's token for it;
+    /// Parameter Store counts from 1, and begins again when a name is deleted and comes back.
+    #[must_use]
+    pub fn first_version_id(self, generation: &Generation, name: &SecretName) -> String {
+        match self {
+            Self::SecretsManager => first_version_token(generation, name),
+            Self::ParameterStore => "1".into(),
+        }
+    }
+
+    /// Whether versions have numbers from 1, which begin again when a name is deleted and comes back,
+    /// and each tells itself what it is and which key it is under. In the other store they have ids that
+    /// never come again, labels that are put and taken, and one key for all that are yet to come.
+    pub(crate) fn counts_versions(self) -> bool {
+        self == Self::ParameterStore
+    }
+
+    /// Whether it is the one that documents and properties mean where they name none.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl FromStr for Store {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        [Self::SecretsManager, Self::ParameterStore]
+            .into_iter()
+            .find(|store| store.as_str() == text)
+            .ok_or(StoreError)
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_spelled_alike_in_properties_and_documents() {
+        for store in [Store::SecretsManager, Store::ParameterStore] {
+            assert_eq!(store.as_str().parse(), Ok(store));
+            assert_eq!(serde_json::to_value(store).unwrap(), store.as_str());
+        }
+        assert_eq!("parameterstore".parse::<Store>(), Err(StoreError));
+    }
+}
