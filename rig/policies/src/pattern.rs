@@ -1,11 +1,16 @@
 //! Text of a policy, with its wildcards and variables.
 
+use std::borrow::Cow;
+
 use crate::{context::Context, error::PolicyError, keys, place::Place};
 
 /// Text that is compared with text of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Pattern {
-    pieces: Vec<Piece>,
+pub(crate) enum Pattern {
+    /// The same for every request.
+    Fixed(Vec<Glyph>),
+    /// With variables in it.
+    Variable(Vec<Piece>),
 }
 
 /// What in a text is more than itself.
@@ -34,17 +39,32 @@ pub(crate) enum Wildcards {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Unresolved(pub(crate) String);
 
+/// A part of a pattern.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Piece {
+pub(crate) enum Piece {
     Glyph(Glyph),
     Variable { key: String, default: Option<String> },
 }
 
+/// What stands for characters of a text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Glyph {
+pub(crate) enum Glyph {
     Itself(char),
     One { colon: bool },
     Many { colon: bool },
+}
+
+/// When two characters are the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Case {
+    Heeded,
+    Ignored,
+}
+
+impl Case {
+    fn same(self, one: char, other: char) -> bool {
+        one == other || (self == Self::Ignored && one.to_lowercase().eq(other.to_lowercase()))
+    }
 }
 
 impl Pattern {
@@ -69,26 +89,33 @@ impl Pattern {
                 itself => Glyph::Itself(itself),
             }));
         }
-        Ok(Self { pieces })
+        let glyph = |piece: &Piece| match piece {
+            Piece::Glyph(glyph) => Some(*glyph),
+            Piece::Variable { .. } => None,
+        };
+        Ok(match pieces.iter().map(glyph).collect() {
+            Some(glyphs) => Self::Fixed(glyphs),
+            None => Self::Variable(pieces),
+        })
     }
 
     /// Whether `text` is what this says, with the request's values in the place of variables.
     pub(crate) fn matches(&self, text: &str, context: &Context) -> Result<bool, Unresolved> {
-        Ok(glyphs_match(&self.resolve(context)?, text))
+        Ok(glyphs_match(&self.glyphs(context)?, text, Case::Heeded))
     }
 
     /// The same, without regard to upper and lower case.
     pub(crate) fn matches_ignoring_case(&self, text: &str, context: &Context) -> Result<bool, Unresolved> {
-        let lower = self.resolve(context)?.into_iter().flat_map(|glyph| match glyph {
-            Glyph::Itself(character) => character.to_lowercase().map(Glyph::Itself).collect(),
-            wildcard => vec![wildcard],
-        });
-        Ok(glyphs_match(&lower.collect::<Vec<_>>(), &text.to_lowercase()))
+        Ok(glyphs_match(&self.glyphs(context)?, text, Case::Ignored))
     }
 
-    fn resolve(&self, context: &Context) -> Result<Vec<Glyph>, Unresolved> {
-        let mut glyphs = Vec::with_capacity(self.pieces.len());
-        for piece in &self.pieces {
+    fn glyphs(&self, context: &Context) -> Result<Cow<'_, [Glyph]>, Unresolved> {
+        let pieces = match self {
+            Self::Fixed(glyphs) => return Ok(Cow::Borrowed(glyphs)),
+            Self::Variable(pieces) => pieces,
+        };
+        let mut glyphs = Vec::with_capacity(pieces.len());
+        for piece in pieces {
             match piece {
                 Piece::Glyph(glyph) => glyphs.push(*glyph),
                 Piece::Variable { key, default } => {
@@ -98,7 +125,7 @@ impl Pattern {
                 }
             }
         }
-        Ok(glyphs)
+        Ok(Cow::Owned(glyphs))
     }
 }
 
@@ -123,24 +150,35 @@ fn variable(inside: &str, place: &Place<'_>) -> Result<Piece, PolicyError> {
     Ok(Piece::Variable { key: key.to_owned(), default })
 }
 
-/// In time that grows with both lengths, however many wildcards there are.
-fn glyphs_match(glyphs: &[Glyph], text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
+/// In time that grows with both lengths, however many wildcards there are. Most texts that do not
+/// match differ before the first wildcard, and cost no more than that.
+fn glyphs_match(glyphs: &[Glyph], text: &str, case: Case) -> bool {
+    let (mut glyphs, mut text) = (glyphs, text.chars());
+    while let [Glyph::Itself(character), rest @ ..] = glyphs {
+        if !text.next().is_some_and(|next| case.same(*character, next)) {
+            return false;
+        }
+        glyphs = rest;
+    }
+    if glyphs.is_empty() {
+        return text.next().is_none();
+    }
+    let text: Vec<char> = text.collect();
     // reachable[i]: the glyphs so far can stand for the first i characters.
     let mut reachable = vec![false; text.len() + 1];
+    let mut next = reachable.clone();
     reachable[0] = true;
     for glyph in glyphs {
-        let mut next = vec![false; text.len() + 1];
         for at in 0..=text.len() {
             next[at] = match *glyph {
-                Glyph::Itself(character) => at > 0 && reachable[at - 1] && text[at - 1] == character,
+                Glyph::Itself(character) => at > 0 && reachable[at - 1] && case.same(character, text[at - 1]),
                 Glyph::One { colon } => at > 0 && reachable[at - 1] && (colon || text[at - 1] != ':'),
                 Glyph::Many { colon } => {
                     reachable[at] || (at > 0 && next[at - 1] && (colon || text[at - 1] != ':'))
                 }
             };
         }
-        reachable = next;
+        std::mem::swap(&mut reachable, &mut next);
     }
     reachable[text.len()]
 }

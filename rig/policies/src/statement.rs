@@ -1,5 +1,7 @@
 //! Statements: whom they are about, which actions, which resources.
 
+use std::iter::once_with;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -116,12 +118,14 @@ impl Statement {
     /// Whether it is about this action on this resource, in this context.
     pub(crate) fn applies(&self, action: &str, resource: &str, context: &Context) -> Result<bool, NoAnswer> {
         let unresolved = |Unresolved(key)| NoAnswer::Unresolved(key);
-        let action = self.actions.matches(|pattern| pattern.matches_ignoring_case(action, context));
-        let resource = match &self.resources {
+        // One after the other: most statements are about another action, and no more is asked of them.
+        let action =
+            once_with(|| self.actions.matches(|pattern| pattern.matches_ignoring_case(action, context)));
+        let resource = once_with(|| match &self.resources {
             Some(resources) => resources.matches(|pattern| pattern.matches(resource, context)),
             None => Ok(true),
-        };
-        let mentioned = [action.map_err(unresolved), resource.map_err(unresolved)].into_iter();
+        });
+        let mentioned = action.chain(resource).map(|matches| matches.map_err(unresolved));
         answers::all(mentioned.chain(self.conditions.iter().map(|condition| condition.holds(context))))
     }
 }

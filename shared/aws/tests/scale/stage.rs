@@ -100,6 +100,8 @@ impl Stage {
             credentials: Credentials::new(&stack.access_key, "of-nobody", None, None, "scale"),
             signing_key: stack.record_key.parse().unwrap(),
             rates: Rates::default(),
+            former_signing_keys: Vec::new(),
+            role: stack.role.parse().unwrap(),
             endpoint: Some(double.endpoint()),
         };
         let world = AwsWorld::over(settings, SharedHttpClient::new(door));
