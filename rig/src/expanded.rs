@@ -1,6 +1,8 @@
 //! The KMS Stack's template without transforms, for certain nodes and archives of code.
 
-use policies::template::{Expansion, Template};
+use anyhow::Context as _;
+use policies::template::{Expansion, Stack, Template};
+use serde_json::Value;
 
 /// What the template says of a function's code that has not been built yet.
 #[must_use]
@@ -24,4 +26,33 @@ pub fn expand<'a>(
         |expansion: Expansion, (function, key): (&str, &str)| expansion.code(&code_uri(function), key);
     let expansion = archives.into_iter().fold(expansion, with_code);
     Ok(Template::read(template)?.expand(&expansion)?)
+}
+
+/// A stack of the expanded template that stands for others, for what looks at policies only.
+const EXAMPLE: &str =
+    "arn:aws:cloudformation:eu-central-1:111122223333:stack/keyboot/0f2c1c2e-9f0e-4f9a-8a53-000000000001";
+
+/// The expanded template with every key policy as a document, for checkers that cannot see into the text
+/// of one. The text is evaluated with these parameters, as CloudFormation would.
+///
+/// # Errors
+///
+/// When a policy cannot be evaluated, or is no JSON.
+pub fn with_key_policies_read<'a>(
+    expanded: &str,
+    parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> anyhow::Result<String> {
+    let mut document: Value = serde_json::from_str(expanded)?;
+    let resources = document["Resources"].as_object_mut().context("a template without resources")?;
+    let stack = Stack::new(EXAMPLE).context("not a stack's id")?.parameter("CodeBucket", "code");
+    let stack = parameters.into_iter().fold(stack, |stack, (name, value)| stack.parameter(name, value));
+    let stack = resources.keys().fold(stack, |stack, id| {
+        let arn = format!("arn:aws:iam::111122223333:role/{id}");
+        stack.physical_id(id, id).attribute(id, "Arn", arn)
+    });
+    let resolved = Template::read(expanded)?.resolve(&stack)?;
+    for (id, resource) in resources.iter_mut().filter(|(_, resource)| resource["Type"] == "AWS::KMS::Key") {
+        resource["Properties"]["KeyPolicy"] = resolved.policy(id, "KeyPolicy")?;
+    }
+    Ok(serde_json::to_string_pretty(&document)?)
 }

@@ -7,6 +7,7 @@
 pub mod calls;
 pub mod cloud;
 pub mod cluster;
+pub mod examples;
 pub mod expanded;
 pub mod functions;
 pub mod ministack;

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use provisioning::properties::PROPERTIES;
+use key_material::Curve;
+use policies::template::{Resolved, Stack, Template};
+use policies::{IdentityPolicy, ResourcePolicy};
+use provisioning::properties::{ClusterSpec, PROPERTIES};
+use serde_json::Value;
 
 #[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn readme() -> String {
@@ -50,7 +54,7 @@ fn the_syntax_lists_every_property_in_the_order_of_the_parser() {
 #[test]
 fn the_templates_resource_sets_only_properties_that_there_are() {
     let template = std::fs::read_to_string(rig::template()).unwrap();
-    let resource = between(&template, "Type: Custom::NodeKeys", "Fn::ForEach::NodeReaders");
+    let resource = between(&template, "Type: Custom::NodeKeys", "Fn::ForEach::NodeShares");
     let names: Vec<_> = resource
         .lines()
         .filter_map(|line| line.strip_prefix("      ")?.split_once(':'))
@@ -95,4 +99,98 @@ fn gather(folder: &Path, sources: &mut String) {
             sources.push_str(&std::fs::read_to_string(&path).unwrap());
         }
     }
+}
+
+const STACK: &str =
+    "arn:aws:cloudformation:eu-central-1:111122223333:stack/keyboot/0f2c1c2e-9f0e-4f9a-8a53-000000000001";
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/mrk-0a1b2c3d4e5f60718293a4b5c6d7e8f9";
+
+/// The properties that an example's resources come to: its own, or those of the KMS Stack nested in it.
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn properties_of(example: &Resolved, id: &str, kind: &str) -> Option<Value> {
+    let properties = example.resource(id).unwrap();
+    if kind != "AWS::CloudFormation::Stack" {
+        return (kind == "Custom::NodeKeys").then_some(properties);
+    }
+    let function = "arn:aws:lambda:eu-central-1:111122223333:function:node-keys";
+    let role = "arn:aws:iam::111122223333:role/NodeKeysRole";
+    let stack = Stack::new(STACK).unwrap().attribute("SecretsKey", "Arn", KEY);
+    let stack = stack.attribute("NodeKeysFunction", "Arn", function).attribute("NodeKeysRole", "Arn", role);
+    let given = properties["Parameters"].as_object().unwrap().iter();
+    let stack = given.fold(stack, |stack, (name, value)| stack.parameter(name, value.as_str().unwrap()));
+    let template = Template::read(&std::fs::read_to_string(rig::template()).unwrap()).unwrap();
+    let nested = template.resolve(&stack).unwrap();
+    // Whoever is named is let in by the key too, which is a policy that KMS takes.
+    let policy = nested.policy("SecretsKey", "KeyPolicy").unwrap();
+    ResourcePolicy::parse(id, &policy).unwrap();
+    assert!(policy.to_string().len() <= 32_768);
+    Some(nested.resource("Keys").unwrap())
+}
+
+/// Each example is a template, whose resources node-keys accepts (cfn-lint looks at them as templates:
+/// `cargo xtask test --templates`).
+#[test]
+fn every_example_is_a_template_that_node_keys_accepts() {
+    let mut found = BTreeMap::new();
+    let examples = rig::examples::of_the_readme().unwrap();
+    for example in &examples {
+        let template = Template::read(example).unwrap_or_else(|error| panic!("{error}: {example}"));
+        let mut stack = Stack::new(STACK).unwrap();
+        for (name, value) in [("NodeKeysFunctionArn", "arn:aws:lambda:::function"), ("KmsKeyArn", KEY)] {
+            if example.contains(&format!("\n  {name}:\n    Type: String")) {
+                stack = stack.parameter(name, value);
+            }
+        }
+        stack = stack.physical_id("NodeRole", "tsm-node-1");
+        let resolved = template.resolve(&stack).unwrap_or_else(|error| panic!("{error}: {example}"));
+        for (id, kind) in resolved.resources() {
+            if kind == "AWS::IAM::Policy" {
+                let policy = &resolved.resource(id).unwrap()["PolicyDocument"];
+                IdentityPolicy::parse(id, policy).unwrap();
+                // The one that the text gives, for whoever writes no template.
+                let readme = readme();
+                let given = between(&readme, "<!-- policy of a node's role -->\n```json\n", "```\n");
+                assert_eq!(*policy, serde_json::from_str::<Value>(given).unwrap());
+            }
+            if let Some(Value::Object(properties)) = properties_of(&resolved, id, kind) {
+                let spec = ClusterSpec::parse(&properties).unwrap_or_else(|fault| panic!("{id}: {fault}"));
+                let slots = spec.slots().into_iter();
+                let read = slots.filter(|slot| !spec.admitted.to(slot).is_empty()).count();
+                assert!(read >= spec.nodes.len(), "{id}: nodes that nobody reads");
+                found.insert(id.to_owned(), (spec.nodes.len(), spec.curve, spec.adopt_from.is_some()));
+            }
+        }
+    }
+    let wanted = [
+        ("TsmKeys", (3, Curve::P256, false)),
+        ("EthereumKeys", (4, Curve::Secp256k1, false)),
+        ("PaymentsKeys", (2, Curve::P256, true)),
+    ];
+    assert_eq!(found, wanted.map(|(id, of)| (id.to_owned(), of)).into());
+    assert_eq!(examples.len(), 4);
+}
+
+/// What checkers are shown: every key policy as a document, and the one that is text says there what it
+/// says deployed.
+#[test]
+fn checkers_are_shown_every_key_policy_as_a_document() {
+    let template = std::fs::read_to_string(rig::template()).unwrap();
+    let archives = rig::functions::ALL.map(|name| (name, "bootstrap.zip"));
+    let expanded = rig::expanded::expand(&template, &["0", "1"], archives).unwrap();
+    let reader = "0=arn:aws:iam::111122223333:role/node-0";
+    let read = rig::expanded::with_key_policies_read(&expanded, [("ReaderPrincipals", reader)]).unwrap();
+    let read: Value = serde_json::from_str(&read).unwrap();
+    let resources = read["Resources"].as_object().unwrap();
+    let keys: Vec<_> = resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::KMS::Key").collect();
+    assert_eq!(keys.len(), 3);
+    for (id, key) in keys {
+        let policy = &key["Properties"]["KeyPolicy"];
+        ResourcePolicy::parse(id, policy).unwrap();
+        assert!(policy["Statement"].as_array().is_some_and(|list| list.len() >= 2), "{id}: {policy}");
+    }
+    let names_the_reader = resources["SecretsKey"]["Properties"]["KeyPolicy"].to_string();
+    assert!(names_the_reader.contains("arn:aws:iam::111122223333:role/node-0"));
+    // What is not a key policy stays as it is deployed.
+    let deployed: Value = serde_json::from_str(&expanded).unwrap();
+    assert_eq!(resources["Keys"], deployed["Resources"]["Keys"]);
 }

@@ -128,6 +128,7 @@ const FILLED: &[&str] = &[
     "aws:PrincipalIsAWSService",
     "aws:PrincipalOrgID",
     "aws:PrincipalServiceName",
+    "aws:PrincipalTag/",
     "aws:PrincipalType",
     "aws:RequestTag/",
     "aws:RequestedRegion",

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use policies::template::{Resolved, Stack as Resolving, Template};
+use policies::{Share, SharedWith};
 use serde_json::{Value, json};
 
 use crate::double::Double;
@@ -44,6 +45,8 @@ pub struct KmsStack {
     pub record_key: String,
     /// The access keys of the nodes' roles, by the nodes' indexes.
     pub nodes: BTreeMap<u32, String>,
+    /// What Resource Access Manager shares once the resource `Keys` is there: ARN and accounts.
+    pub shares: Vec<(String, Vec<String>)>,
     endpoint: String,
     /// What the template tells the function by its environment.
     told: BTreeMap<String, String>,
@@ -53,7 +56,7 @@ pub struct KmsStack {
 impl KmsStack {
     /// Deploys the stack with parameters other than the template's defaults. The resource `Keys` has
     /// not been asked for yet. Each node has a role, [`KmsStack::node_role`], with its reader policy; the
-    /// key policy lets it read only if the parameter `NodeRoleArns` names it.
+    /// key policy lets it read only if the parameter `ReaderPrincipals` names it: [`KmsStack::readers`].
     ///
     /// # Errors
     ///
@@ -104,6 +107,32 @@ impl KmsStack {
         let place = Self::place_of(stack_id).expect("a stack's id is its ARN");
         let (partition, account) = (place.partition(), &place.account);
         format!("arn:{partition}:iam::{account}:role/{}-node-{index}", name_in(stack_id))
+    }
+
+    /// Each node's own role as its reader, for the parameter `ReaderPrincipals`.
+    ///
+    /// # Panics
+    ///
+    /// As [`KmsStack::node_role`].
+    #[must_use]
+    pub fn readers(stack_id: &str, nodes: impl IntoIterator<Item = u32>) -> String {
+        let entry = |index| format!("{index}={}", Self::node_role(stack_id, index));
+        nodes.into_iter().map(entry).collect::<Vec<_>>().join(",")
+    }
+
+    /// CloudFormation makes the template's shares, which come after the resource `Keys`.
+    ///
+    /// # Errors
+    ///
+    /// When a document that is to be shared is not there, or cannot be shared.
+    pub fn share_documents(&self, double: &Double) -> anyhow::Result<()> {
+        for (document, accounts) in &self.shares {
+            let with = accounts.iter().cloned().map(SharedWith::Account).collect();
+            double
+                .with(|world| world.share(Share::parameter(document, with)))
+                .with_context(|| format!("sharing {document}"))?;
+        }
+        Ok(())
     }
 
     /// What the function's process is told by its environment beside what Lambda tells every function.
@@ -203,7 +232,7 @@ impl Deployment<'_> {
         let key = |id: &str| Self::key_arn(&resolved, id);
         let (secrets_key, record_key) = (key(SECRETS_KEY)?, key(RECORD_KEY)?);
         self.put_stack(&ids, before, &keys);
-        let told = told(&resolved)?;
+        let (told, shares) = (told(&resolved)?, shares(&resolved)?);
         let properties = texts(resolved.resource(KEYS)?);
         let (place, stack_id) = (self.place, self.stack_id.to_owned());
         Ok(KmsStack {
@@ -215,6 +244,7 @@ impl Deployment<'_> {
             secrets_key,
             record_key,
             nodes,
+            shares,
             endpoint,
             told,
             properties,
@@ -246,7 +276,10 @@ impl Deployment<'_> {
     /// Makes a key, or gives one that is there its policy of now, and gives its ARN.
     fn key(&mut self, id: &str, known: Option<String>) -> anyhow::Result<String> {
         let properties = self.template.resolve(&self.stack)?.resource(id)?;
-        let policy = properties["KeyPolicy"].to_string();
+        let policy = match &properties["KeyPolicy"] {
+            Value::String(text) => text.clone(),
+            document => document.to_string(),
+        };
         let arn = if let Some(arn) = known {
             self.world.put_key_policy(&arn, &policy)?;
             arn
@@ -372,6 +405,20 @@ fn told(resolved: &Resolved) -> anyhow::Result<BTreeMap<String, String>> {
         Ok((name.clone(), value.to_owned()))
     };
     variables.iter().map(text).collect()
+}
+
+/// What the template's shares are of, and with whom.
+fn shares(resolved: &Resolved) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+    let mut shares = Vec::new();
+    for (id, _) in resolved.resources().filter(|(_, kind)| *kind == "AWS::RAM::ResourceShare") {
+        let properties = resolved.resource(id)?;
+        let texts = |name: &str| -> anyhow::Result<Vec<String>> {
+            serde_json::from_value(properties[name].clone()).with_context(|| format!("{name} of {id}"))
+        };
+        let accounts = texts("Principals")?;
+        shares.extend(texts("ResourceArns")?.into_iter().map(|document| (document, accounts.clone())));
+    }
+    Ok(shares)
 }
 
 /// CloudFormation sends the properties of a custom resource as texts (CloudFormation User Guide,

@@ -22,6 +22,8 @@ pub struct Role {
     pub arn: String,
     /// The access key that acts as it.
     pub access_key: String,
+    /// Its tags, which every session of it has.
+    pub tags: BTreeMap<String, String>,
     pub(crate) policies: Vec<IdentityPolicy>,
 }
 
@@ -58,19 +60,32 @@ impl Identities {
         let numbered = policies.iter().enumerate();
         let read = numbered.map(|(index, text)| identity_policy(&format!("{name}[{index}]"), text));
         let policies = read.collect::<Result<Vec<_>, _>>()?;
-        let known = self.role(arn).map(|role| role.access_key.clone());
+        let (known, tags) = self.role(arn).map(|role| (role.access_key.clone(), role.tags.clone())).unzip();
         let access_key = known.unwrap_or_else(|| {
             self.keys_given += 1;
             // As long as a real one, and nobody's.
             format!("ASIADOUBLE{:010}", self.keys_given)
         });
-        let role = Role { account, arn: arn.to_owned(), access_key: access_key.clone(), policies };
+        let role = Role {
+            account,
+            arn: arn.to_owned(),
+            access_key: access_key.clone(),
+            tags: tags.unwrap_or_default(),
+            policies,
+        };
         Ok(self.roles.entry(access_key).insert_entry(role).into_mut())
     }
 
     /// The role of an ARN.
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
         self.roles.values().find(|role| role.arn == arn)
+    }
+
+    /// Gives a role a tag, as whoever administers its account can.
+    pub(crate) fn tag_role(&mut self, arn: &str, key: &str, value: &str) {
+        for role in self.roles.values_mut().filter(|role| role.arn == arn) {
+            role.tags.insert(key.to_owned(), value.to_owned());
+        }
     }
 
     /// Takes a role away, with its policies and its access key.
@@ -88,7 +103,10 @@ impl Identities {
         let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
         let (account, arn, principal) = match self.roles.get(access_key) {
             Some(role) => {
-                (role.account.as_str(), role.arn.clone(), Principal::role(&role.arn, SESSION).ok()?)
+                let session = Principal::role(&role.arn, SESSION).ok()?;
+                let session =
+                    role.tags.iter().fold(session, |session, (key, value)| session.tagged(key, value));
+                (role.account.as_str(), role.arn.clone(), session)
             }
             None if is_account || access_key == "test" => {
                 let account = if is_account { access_key } else { TEST_ACCOUNT };

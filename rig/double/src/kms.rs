@@ -29,6 +29,9 @@ pub(crate) use asked::{AskedFor, ask};
 pub(crate) use encrypting::Sealed;
 pub use key::{Key, KeySpec, KeyState, KeyUsage, NewKey};
 
+/// The most bytes of a key policy.
+const KEY_POLICY_MAX: usize = 32_768;
+
 /// The keys of all accounts by ARN, their aliases by ARN, and everything sealed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
@@ -144,6 +147,13 @@ pub(crate) fn find<'a>(world: &'a World, caller: &Caller, named: &str) -> Result
 /// Reads a key policy. One that names a principal which is not there is refused (KMS API Reference,
 /// `PutKeyPolicy`, `MalformedPolicyDocumentException`; `CreateKey`, Policy).
 pub(crate) fn read_policy(world: &World, text: &str) -> Result<Policy, ApiError> {
+    // KMS Developer Guide, "Resource quotas", Key policy document size.
+    if text.len() > KEY_POLICY_MAX {
+        return Err(ApiError::new(
+            "LimitExceededException",
+            format!("The key policy has {} bytes, more than {KEY_POLICY_MAX}.", text.len()),
+        ));
+    }
     let policy = Policy::read(text)?;
     match policy.missing_principals(world).as_slice() {
         [] => Ok(policy),

@@ -76,6 +76,11 @@ impl World {
         Ok(self.identities.add_role(arn, policies)?.access_key.clone())
     }
 
+    /// Gives a role a tag, as whoever administers its account can.
+    pub fn tag_role(&mut self, arn: &str, key: &str, value: &str) {
+        self.identities.tag_role(arn, key, value);
+    }
+
     /// Takes a role away. Its access key is nobody's from now on.
     pub fn remove_role(&mut self, arn: &str) {
         self.identities.remove_role(arn);

@@ -15,7 +15,8 @@ use crate::properties::{PropertyFault, fault, is_account, is_partition, strings}
 
 /// What a map of principals may be.
 pub(crate) const PRINCIPALS_MAP: &str = "a map of declared names to lists of full role ARNs, or 12-digit account ids with AllowAccountReaders, \
-     without * ? or $, each list at most 40 of them with 8000 characters in all";
+     without * ? or $, each list at most 40 of them with 8000 characters in all; or the same as a list of \
+     <name>=<role ARN>, in which no role stands under two names";
 /// What a list of principals may be.
 pub(crate) const PRINCIPALS_LIST: &str = "a list of full role ARNs, or 12-digit account ids with AllowAccountReaders, without * ? or $, \
      at most 40 of them with 8000 characters in all";
@@ -182,17 +183,55 @@ impl Admitted {
             }
             readers
         };
-        let entries = |name| properties.get(name).and_then(Value::as_object).into_iter().flatten();
         Self {
-            nodes: entries(READERS)
-                .filter_map(|(key, value)| Some((key.parse().ok()?, all(value))))
-                .collect(),
-            applications: entries(CLIENTS)
-                .filter_map(|(key, value)| Some((key.parse().ok()?, all(value))))
-                .collect(),
+            nodes: legible(properties.get(READERS), all),
+            applications: legible(properties.get(CLIENTS), all),
             management: properties.get(MANAGEMENT).map(all).unwrap_or_default(),
         }
     }
+}
+
+/// What can be read of a map, or of the list that stands for it.
+fn legible<K: FromStr + Ord>(value: Option<&Value>, all: impl Fn(&Value) -> Readers) -> BTreeMap<K, Readers> {
+    let entries = match value {
+        Some(Value::Object(entries)) => entries.clone(),
+        Some(Value::Array(items)) => by_key(items.iter().filter_map(|item| item.as_str()?.split_once('='))),
+        _ => Map::new(),
+    };
+    entries.iter().filter_map(|(key, value)| Some((key.parse().ok()?, all(value)))).collect()
+}
+
+/// The map that a list of keys and principals stands for.
+fn by_key<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+    let mut map = Map::new();
+    for (key, principal) in entries {
+        let listed = map.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(principals) = listed {
+            principals.push(Value::from(principal));
+        }
+    }
+    map
+}
+
+/// The map that a list of `<key>=<role ARN>` stands for: a template's parameter can be such a list and no
+/// map.
+///
+/// A role stands in it once: the statements that a template can make of such a list narrow a role to the
+/// key of each entry, and would narrow one with two keys to nothing.
+fn listed(name: &'static str, value: &Value) -> Result<Map<String, Value>, PropertyFault> {
+    let texts = strings(value).ok_or_else(|| fault(name, "is neither a map nor a list of strings"))?;
+    let mut entries = Vec::new();
+    let mut keys = BTreeMap::new();
+    for text in texts {
+        let entry = text.split_once('=');
+        let (key, principal) =
+            entry.ok_or_else(|| fault(name, "is a list with an entry that is not <name>=<role ARN>"))?;
+        if *keys.entry(principal).or_insert(key) != key {
+            return Err(fault(name, "is a list in which one role stands under two names (only a map may)"));
+        }
+        entries.push((key, principal));
+    }
+    Ok(by_key(entries))
 }
 
 fn map<K: FromStr + Ord>(
@@ -201,8 +240,11 @@ fn map<K: FromStr + Ord>(
     is_declared: impl Fn(&K) -> bool,
     list: impl Fn(&'static str, &Value) -> Result<Readers, PropertyFault>,
 ) -> Result<BTreeMap<K, Readers>, PropertyFault> {
-    let Some(value) = properties.get(name) else { return Ok(BTreeMap::new()) };
-    let Value::Object(entries) = value else { return Err(fault(name, "is not a map")) };
+    let entries = match properties.get(name) {
+        None => return Ok(BTreeMap::new()),
+        Some(Value::Object(entries)) => entries.clone(),
+        Some(value) => listed(name, value)?,
+    };
     let entry = |(key, value): (&String, &Value)| {
         let key = key.parse().map_err(|_| fault(name, "has a key that names no node or application"))?;
         if !is_declared(&key) {

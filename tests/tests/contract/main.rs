@@ -12,3 +12,4 @@ mod proofs;
 mod rules;
 mod stage;
 mod stories;
+mod table;

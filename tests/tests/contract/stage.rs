@@ -127,8 +127,13 @@ pub(crate) struct Stage {
 impl Stage {
     /// A stage on which nothing has happened yet.
     pub(crate) async fn new() -> Result<Self> {
+        Self::with([]).await
+    }
+
+    /// The same with parameters other than the template's defaults.
+    pub(crate) async fn with<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
         let double = Double::start().await?;
-        let stack = KmsStack::deploy(&double, [])?;
+        let stack = KmsStack::deploy(&double, parameters)?;
         let root = Credentials::new(&stack.place.account, "of-nobody", None, None, "contract");
         let keys = cluster::pin(&Cloud::with(&double.endpoint(), root), &stack.record_key).await?;
         let program = bootstrap("node-keys", Build::Local)?;

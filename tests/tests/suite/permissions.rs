@@ -107,8 +107,16 @@ pub(crate) async fn as_node(aws: &Aws, stack: &Deployed, index: u32) -> Result<C
 }
 
 async fn deployed(aws: &Aws) -> Result<(Deployed, Published)> {
-    let roles = format!("{ACCOUNT}:role/node-0,{ACCOUNT}:role/node-1");
-    let (_, stack) = aws.deploy([("NodeRoleArns", roles.as_str())]).await?;
+    let readers = format!("0={ACCOUNT}:role/node-0,1={ACCOUNT}:role/node-1");
+    let parameters = [
+        ("ReaderPrincipals", readers.as_str()),
+        ("ClientPrincipals", &format!("default={ACCOUNT}:role/client")),
+        ("ManagementPrincipals", &format!("{ACCOUNT}:role/manager")),
+        // Shares are made after the documents: MiniStack looks for each of them, and for nothing more.
+        ("ReaderAccounts", "444455556666"),
+        ("ShareDocuments", "true"),
+    ];
+    let (_, stack) = aws.deploy(parameters).await?;
     let published = aws.published(&stack).await?;
     Ok((stack, published))
 }
@@ -145,6 +153,47 @@ async fn a_node_reads_its_own_and_nobody_elses() -> Result<()> {
     let name = "keyboot/tsm/node/2/p2p-key";
     let read = stranger.secrets().get_secret_value().secret_id(name).send().await;
     table.row(Denied, "a role that the key does not know reads its node's p2p-key", read);
+    table.holds()
+}
+
+/// A role whose own policy allows everything.
+async fn as_mighty(aws: &Aws, role: &str) -> Result<Cloud> {
+    let iam = aws.root.iam();
+    iam.create_role().role_name(role).assume_role_policy_document(trust_account()).send().await?;
+    let all = iam.put_role_policy().role_name(role).policy_name("all");
+    all.policy_document(allow(&["*"])).send().await?;
+    assume(aws, role).await
+}
+
+/// Nothing but the policies of the key and of the secrets keeps these roles out of anything.
+#[tokio::test]
+async fn a_mighty_role_reads_what_it_is_named_for_and_an_administrator_nothing() -> Result<()> {
+    let aws = Aws::start()?;
+    let (_, published) = deployed(&aws).await?;
+    let mut table = Table::default();
+    for (role, reads) in [
+        ("node-0", vec!["0 p2p-key", "0 share-encryption-password", "0 envelope"]),
+        ("client", vec!["0 api-key/default", "1 api-key/default"]),
+        ("manager", vec!["0 management-key", "1 management-key"]),
+        ("administrator", vec![]),
+    ] {
+        let cloud = as_mighty(&aws, role).await?;
+        for index in [0, 1] {
+            let wanted = |what: &str| {
+                if reads.contains(&format!("{index} {what}").as_str()) { Allowed } else { Denied }
+            };
+            let record = &published.records[&index.to_string().parse()?];
+            for (purpose, version) in counting(record) {
+                let name = record.cluster.secret_name(record.index, &purpose);
+                let read = cloud.secrets().get_secret_value().secret_id(name.as_str()).version_id(version);
+                table.row(wanted(&purpose.to_string()), format!("{role} reads {name}"), read.send().await);
+            }
+            let (sealed, context) = envelope(&aws, &published, index).await?;
+            let opened = cloud.kms().decrypt().ciphertext_blob(sealed.into());
+            let opened = opened.set_encryption_context(Some(context)).send().await;
+            table.row(wanted("envelope"), format!("{role} opens an envelope of node {index}"), opened);
+        }
+    }
     table.holds()
 }
 

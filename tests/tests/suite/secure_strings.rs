@@ -13,8 +13,8 @@ use crate::permissions::{ACCOUNT, Table, as_node};
 use crate::support::{Aws, counting};
 
 async fn deployed(aws: &Aws) -> Result<(rig::stack::Deployment, Deployed)> {
-    let roles = format!("{ACCOUNT}:role/node-0,{ACCOUNT}:role/node-1");
-    aws.deploy([("Store", "ParameterStore"), ("Nodes", "0,1"), ("NodeRoleArns", roles.as_str())]).await
+    let roles = format!("0={ACCOUNT}:role/node-0,1={ACCOUNT}:role/node-1");
+    aws.deploy([("Store", "ParameterStore"), ("Nodes", "0,1"), ("ReaderPrincipals", roles.as_str())]).await
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use crate::support::{code, root_of, with_key};
 const NAME: &str = "keyboot/tsm/node/0/p2p-key";
 
 /// The nodes' roles, as a parameter of the template.
-fn node_roles() -> String {
-    (0..3).map(|index| KmsStack::node_role(STACK_ID, index)).collect::<Vec<_>>().join(",")
+fn readers() -> String {
+    KmsStack::readers(STACK_ID, 0..3)
 }
 
 async fn make(function: &Cloud, stack: &KmsStack, name: &str, owner: &str) -> String {
@@ -89,7 +89,7 @@ async fn only_the_function_signs_and_the_root_user_manages() {
 #[tokio::test]
 async fn a_node_reads_its_own_secret_and_nobody_elses() {
     let double = Double::start().await.unwrap();
-    let stack = KmsStack::deploy(&double, [("NodeRoleArns", node_roles().as_str())]).unwrap();
+    let stack = KmsStack::deploy(&double, [("ReaderPrincipals", readers().as_str())]).unwrap();
     let function = with_key(&double, &stack.access_key, None);
     let arn = make(&function, &stack, NAME, &stack.stack_id).await;
     let read = |index: u32| {
@@ -109,7 +109,7 @@ async fn a_node_reads_its_own_secret_and_nobody_elses() {
 #[tokio::test]
 async fn a_node_opens_its_own_envelope_and_nobody_elses() {
     let double = Double::start().await.unwrap();
-    let stack = KmsStack::deploy(&double, [("NodeRoleArns", node_roles().as_str())]).unwrap();
+    let stack = KmsStack::deploy(&double, [("ReaderPrincipals", readers().as_str())]).unwrap();
     let context = |node: &str| {
         let pairs =
             [("keyboot:cluster", "keyboot/tsm"), ("keyboot:node", node), ("keyboot:purpose", "p2p-key")];
@@ -161,11 +161,8 @@ async fn an_update_keeps_the_keys_and_other_stacks_have_their_own() {
     assert_eq!((updated.access_key, updated.nodes.len()), (stack.access_key, 4));
     let policy = || double.with(|world| world.key(&stack.secrets_key).unwrap().policy.text().to_owned());
     let before = policy();
-    KmsStack::deploy(&double, [("NodeRoleArns", node_roles().as_str())]).unwrap();
-    assert!(
-        !before.contains("NodesOpenThisClustersEnvelopes")
-            && policy().contains("NodesOpenThisClustersEnvelopes")
-    );
+    KmsStack::deploy(&double, [("ReaderPrincipals", readers().as_str())]).unwrap();
+    assert!(!before.contains("NodesOpenTheirEnvelopes") && policy().contains("NodesOpenTheirEnvelopes"));
     double.with(|world| {
         let keys = &world.stack(&stack.stack_id).unwrap().resources["Keys"];
         assert_eq!(keys.physical_id.as_deref(), Some("id"));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     conditions, error::TemplateError, for_each, node::Node, parameters, scope::Scope, stack::Stack, yaml,
 };
-use crate::path::Path;
+use crate::{json, path::Path};
 
 /// A template as it was written.
 #[derive(Clone, Debug)]
@@ -104,6 +104,23 @@ impl Resolved {
         match resource.get("Properties") {
             Some(properties) => self.scope.value(properties, &path.key(logical_id).key("Properties")),
             None => Ok(Value::Object(Map::new())),
+        }
+    }
+
+    /// A policy among the properties of a resource, which may stand there as its JSON text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolved::resource`], and when there is no such property or its text is no JSON in which each
+    /// name stands once.
+    pub fn policy(&self, logical_id: &str, property: &str) -> Result<Value, TemplateError> {
+        let path = Path::start().key("Resources").key(logical_id).key("Properties").key(property);
+        match self.resource(logical_id)?[property].take() {
+            Value::String(text) => {
+                json::parse(property, &text).map_err(|error| path.malformed(error.to_string()))
+            }
+            Value::Null => Err(path.malformed("there is no such policy")),
+            document => Ok(document),
         }
     }
 

@@ -58,10 +58,16 @@ fn the_expanded_template_says_the_same_and_needs_no_transform() {
         assert!(!expanded.contains(left), "{left} is left");
     }
     let expanded = Template::read(&expanded).unwrap();
-    let reader = "arn:aws:iam::111122223333:role/node-0";
+    let reader = "0=arn:aws:iam::111122223333:role/node-0,7=arn:aws:iam::444455556666:role/node-7";
     for parameters in [
         vec![],
-        vec![("NodeRoleArns", reader), ("Cluster", "other"), ("P2pCurve", "P-384"), ("Applications", "a,b")],
+        vec![("ReaderPrincipals", reader), ("ReaderAccounts", "444455556666"), ("ShareDocuments", "true")],
+        vec![
+            ("ReaderPrincipals", reader),
+            ("Cluster", "other"),
+            ("P2pCurve", "P-384"),
+            ("Applications", "a,b"),
+        ],
         vec![("MultiRegionKey", "false"), ("ReservedConcurrency", "2"), ("AlarmEmail", "ops@example.org")],
         vec![("ClientStackIds", STACK), ("AlarmTopicArn", "arn:aws:sns:eu-central-1:111122223333:theirs")],
     ] {

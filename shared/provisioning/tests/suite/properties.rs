@@ -160,9 +160,23 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
                 json!({"2": [role]}),
                 json!({"0": vec![role; 41]}),
                 json!({"0": (0..16).map(|_| format!("{role}{}", "a".repeat(480))).collect::<Vec<_>>()}),
+                json!([""]),
+                json!([role]),
+                json!([format!("0={CANARY}")]),
+                json!([format!("0 ={role}")]),
+                json!([format!("0= {role}")]),
+                json!([format!("={role}")]),
+                json!([format!("{role}=0")]),
+                json!([format!("0={role}*")]),
+                json!([format!("2={role}")]),
+                json!([format!("0={role}"), format!("1={role}")]),
+                json!((0..41).map(|n| format!("0={role}{n}")).collect::<Vec<_>>()),
             ],
             vec![
                 json!({}),
+                json!([]),
+                json!([format!("0={role}"), format!("1={role}=a"), format!("0={role}-b")]),
+                json!((0..40).map(|n| format!("0={role}{n}")).collect::<Vec<_>>()),
                 json!({"0": []}),
                 json!({"0": [role, "arn:aws:iam::444455556666:role/a/b/Node+=,.@-_9"], "1": [role]}),
                 json!({"0": vec![role; 40]}),
@@ -177,8 +191,10 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
                 json!({(CANARY): [role]}),
                 json!({"default": ["111122223333"]}),
                 json!({"other": [role]}),
+                json!([format!("other={role}")]),
+                json!([format!("default:{role}")]),
             ],
-            vec![json!({}), json!({"default": [role]})],
+            vec![json!({}), json!({"default": [role]}), json!([format!("default={role}")])],
         ),
         "ManagementPrincipals" => (
             Kind::List,
@@ -342,6 +358,42 @@ fn principals_are_of_their_slot_and_of_no_other() {
     }
     let broken = valid().with("ReaderPrincipals", json!({"0": [role("*"), 3, role("x")], "y": 1}));
     let slot = spec.slots().into_iter().next().unwrap();
+    assert_eq!(broken.lenient().admitted.to(&slot).to_string(), role("x"));
+}
+
+#[test]
+fn a_list_of_keys_and_roles_is_the_map_that_it_stands_for() {
+    let role = |name: &str| format!("arn:aws:iam::444455556666:role/{name}");
+    let map = valid()
+        .with("ReaderPrincipals", json!({"0": [role("a"), role("b=c")], "1": [role("d")]}))
+        .with("ClientPrincipals", json!({"default": [role("e")]}));
+    let list = valid()
+        .with(
+            "ReaderPrincipals",
+            json!([
+                format!("0={}", role("a")),
+                format!("1={}", role("d")),
+                format!("0={}", role("b=c")),
+                format!("0={}", role("a"))
+            ]),
+        )
+        .with("ClientPrincipals", json!([format!("default={}", role("e"))]));
+    assert_eq!(list.spec().admitted, map.spec().admitted);
+    assert_eq!(list.lenient().admitted, map.lenient().admitted);
+    assert_eq!(list.lenient().admitted, list.spec().admitted);
+    for (wrong, why) in [
+        (json!([format!("0={}", role("a")), format!("1={}", role("a"))]), "one role stands under two names"),
+        (json!([role("a")]), "an entry that is not <name>=<role ARN>"),
+        (json!(CANARY), "neither a map nor a list of strings"),
+        (json!([format!("0={}", role("a")), 3]), "neither a map nor a list of strings"),
+    ] {
+        let fault = refused(&valid().with("ReaderPrincipals", wrong));
+        assert!(fault.fault.contains(why), "{fault}");
+        assert!(fault.allowed.contains("<name>=<role ARN>"), "{fault}");
+    }
+    // What is beyond reading is left out, and nothing else.
+    let broken = valid().with("ReaderPrincipals", json!([format!("0={}", role("x")), "0=y", 3, "z"]));
+    let slot = list.spec().slots().into_iter().next().unwrap();
     assert_eq!(broken.lenient().admitted.to(&slot).to_string(), role("x"));
 }
 

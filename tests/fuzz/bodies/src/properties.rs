@@ -26,6 +26,7 @@ pub fn properties(bytes: &[u8]) -> Verdict {
         }
         Ok(spec) => {
             assert_within_limits(&spec);
+            assert_list_admits(&map, &spec);
             assert_delete_sees_the_same(&spec, &lenient);
             for (name, value) in &map {
                 assert_value_is_plain(name, value);
@@ -76,6 +77,14 @@ fn assert_within_limits(spec: &ClusterSpec) {
         assert_of(token.as_str(), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
     }
     assert!(spec.key_origin == KeyOrigin::Function || spec.protection == Protection::Envelope);
+    assert_readers(spec);
+    for rule in [spec.deletion.others, spec.deletion.share_password] {
+        assert!(matches!(rule, OnDelete::Retain | OnDelete::Schedule { days: 7..=30 }), "{rule:?}");
+    }
+}
+
+/// Who reads is a few roles and accounts, each by itself.
+fn assert_readers(spec: &ClusterSpec) {
     for slot in spec.slots() {
         let readers = spec.admitted.to(&slot);
         let roles = readers.roles.iter().map(RoleArn::as_str);
@@ -88,8 +97,28 @@ fn assert_within_limits(spec: &ClusterSpec) {
             assert!(spec.kms_key.as_str().starts_with(&format!("arn:{}:", role.partition())));
         }
     }
-    for rule in [spec.deletion.others, spec.deletion.share_password] {
-        assert!(matches!(rule, OnDelete::Retain | OnDelete::Schedule { days: 7..=30 }), "{rule:?}");
+}
+
+/// A list in the place of a map of principals: each of its entries is a key, `=` and one principal, which
+/// the key's slot admits and, if it is a role, no other key's.
+fn assert_list_admits(map: &Map<String, Value>, spec: &ClusterSpec) {
+    for name in ["ReaderPrincipals", "ClientPrincipals"] {
+        for entry in map.get(name).and_then(Value::as_array).into_iter().flatten() {
+            let (key, principal) = entry.as_str().and_then(|entry| entry.split_once('=')).expect("an entry");
+            for slot in spec.slots() {
+                let of = match &slot.purpose {
+                    Purpose::P2pKey | Purpose::SharePassword if name == "ReaderPrincipals" => {
+                        slot.index.to_string()
+                    }
+                    Purpose::ApiKey(application) if name == "ClientPrincipals" => application.to_string(),
+                    _ => continue,
+                };
+                let readers = spec.admitted.to(&slot);
+                let admits = readers.accounts.contains(principal)
+                    || readers.roles.iter().any(|role| role.as_str() == principal);
+                assert_eq!(admits, of == key, "{entry} and {slot:?}");
+            }
+        }
     }
 }
 

@@ -278,8 +278,17 @@ fn the_rules_about_reading_are_given_read_only_events() {
 }
 
 #[test]
-fn expected_readers_are_named_with_wildcards_or_by_the_nodes_roles() {
+fn expected_readers_are_named_with_wildcards_or_are_those_who_may_read() {
     let read = |who: &Value| with_key("Decrypt", who, SECRETS_KEY);
+    let all = resolve(
+        stack()
+            .parameter("ClientPrincipals", &format!("default={}", role_arn("client")))
+            .parameter("ManagementPrincipals", &role_arn("manager")),
+    );
+    for quiet in [role("node-0"), role("node-1"), role("client"), role("manager"), function()] {
+        assert!(!matches(&pattern(&all, "KeyUsedRule"), &read(&quiet)), "{quiet}");
+    }
+    assert!(matches(&pattern(&all, "KeyUsedRule"), &read(&role("default"))), "an application's name");
     let named =
         resolve(stack().parameter("ExpectedReaders", &format!("{},{}", role_arn("tsm-*"), role_arn("api"))));
     let nobody = resolve(Stack::new(super::STACK).unwrap());
@@ -300,12 +309,14 @@ fn expected_readers_are_named_with_wildcards_or_by_the_nodes_roles() {
 fn every_pattern_fits_with_long_names() {
     let name = "a".repeat(40);
     let id = super::STACK.replace("stack/keyboot/", &format!("stack/{name}/"));
-    let roles: Vec<_> = (0..20).map(|index| role_arn(&format!("builder-vault-node-{index}"))).collect();
+    let readers: Vec<_> = (0..20)
+        .map(|index| format!("{index}={}", role_arn(&format!("builder-vault-node-{index}"))))
+        .collect();
     let namespace = [&"n".repeat(31), &"n".repeat(31)].map(String::as_str).join("/");
     let stack = Stack::new(&id)
         .unwrap()
         .parameter("Namespace", &namespace)
-        .parameter("NodeRoleArns", &roles.join(","));
+        .parameter("ReaderPrincipals", &readers.join(","));
     let resolved = resolve(stack);
     for rule in of_kind(&resolved, "AWS::Events::Rule") {
         let length = pattern(&resolved, &rule).to_string().len();

@@ -8,6 +8,7 @@ mod keys_of_others;
 mod node_keys;
 mod nodes;
 mod parameters;
+mod readers;
 mod times;
 mod whole;
 
@@ -52,8 +53,8 @@ fn resolve(stack: Stack) -> Resolved {
 }
 
 fn stack() -> Stack {
-    let roles = format!("{},{}", role_arn("node-0"), role_arn("node-1"));
-    Stack::new(STACK).unwrap().parameter("Nodes", "0,1").parameter("NodeRoleArns", &roles)
+    let readers = format!("0={},1={}", role_arn("node-0"), role_arn("node-1"));
+    Stack::new(STACK).unwrap().parameter("Nodes", "0,1").parameter("ReaderPrincipals", &readers)
 }
 
 fn role_arn(name: &str) -> String {
@@ -71,7 +72,7 @@ impl Deployed {
     fn new(stack: Stack) -> Self {
         let resolved = resolve(stack);
         let key_policy =
-            |id: &str| ResourcePolicy::parse(id, &resolved.resource(id).unwrap()["KeyPolicy"]).unwrap();
+            |id: &str| ResourcePolicy::parse(id, &resolved.policy(id, "KeyPolicy").unwrap()).unwrap();
         Self { secrets_key: key_policy("SecretsKey"), record_key: key_policy("RecordKey"), resolved }
     }
 

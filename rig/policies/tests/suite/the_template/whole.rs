@@ -34,13 +34,14 @@ fn every_policy_is_understood() {
     ];
     let adopting =
         stack().parameter("AdoptFromStackIds", OTHER_STACK).parameter("FormerRecordKeyArns", RECORD_KEY);
-    for stack in [
-        stack(),
-        adopting,
-        stack().parameter("ClientStackIds", OTHER_STACK),
-        stack().parameter("Store", "ParameterStore"),
-        Stack::new(STACK).unwrap(),
-    ] {
+    let read = stack()
+        .parameter("ClientPrincipals", "default=arn:aws:iam::444455556666:role/client")
+        .parameter("ManagementPrincipals", "arn:aws:iam::111122223333:role/manager")
+        .parameter("ReaderAccounts", "444455556666")
+        .parameter("ShareDocuments", "true");
+    let serving = stack().parameter("ClientStackIds", OTHER_STACK);
+    let read_parameters = read.clone().parameter("Store", "ParameterStore");
+    for stack in [stack(), adopting, read, read_parameters, serving, Stack::new(STACK).unwrap()] {
         let resolved = resolve(stack);
         let mut counted = 0;
         for (id, kind) in resolved.resources() {
@@ -51,7 +52,11 @@ fn every_policy_is_understood() {
             };
             match kind {
                 "AWS::KMS::Key" => {
-                    check(ResourcePolicy::parse(id, &properties["KeyPolicy"]).unwrap().condition_keys());
+                    check(
+                        ResourcePolicy::parse(id, &resolved.policy(id, "KeyPolicy").unwrap())
+                            .unwrap()
+                            .condition_keys(),
+                    );
                 }
                 "AWS::IAM::Role" => {
                     check(
