@@ -1146,6 +1146,29 @@ def a_template_like_ours_deploys_with_what_it_declares(rig: Rig) -> None:
     expect(groups[0]["retentionInDays"] == 30, groups)
 
 
+def a_list_without_entries_is_told_from_another_in_a_condition(rig: Rig) -> None:
+    has = {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Names"}]}, ""]}]}
+    template = {
+        "Parameters": {"Names": {"Type": "CommaDelimitedList", "Default": ""}},
+        "Conditions": {"HasNames": has},
+        "Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": []}}}},
+        "Outputs": {"Has": {"Value": {"Fn::If": ["HasNames", "yes", "no"]}}},
+    }
+    for name, given, wanted in (("list-empty", [], "no"), ("list", [("Names", "a, b")], "yes")):
+        stack = Stack(rig, name)
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in given]
+        made = rig.formation.create_stack(
+            StackName=stack.name,
+            TemplateBody=json.dumps(template),
+            Parameters=parameters,
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        stack.stack_id = made["StackId"]
+        described = stack.settled()
+        expect(described["Outputs"][0]["OutputValue"] == wanted, described)
+        stack.delete()
+
+
 def types_that_ministack_lacks_take_effect(rig: Rig) -> None:
     parameter, secret = f"/keyboot/{RUN}/shared", f"keyboot/{RUN}/by-template"
     client("ssm").put_parameter(Name=parameter, Value="x", Type="String", Tier="Advanced")
@@ -1259,6 +1282,7 @@ CHECKS = (
     a_create_that_fails_in_an_update_is_deleted_too,
     a_changed_id_is_cleaned_up_after_the_update,
     a_template_like_ours_deploys_with_what_it_declares,
+    a_list_without_entries_is_told_from_another_in_a_condition,
     types_that_ministack_lacks_take_effect,
     every_call_is_one_whole_line_of_the_record,
     a_plugin_whose_target_moved_refuses_to_start,

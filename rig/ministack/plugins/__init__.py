@@ -18,6 +18,7 @@ NAMES = (
     "limits",
     "secret_versions",
     "stores_ask_kms",
+    "conditions",
     "more_resource_types",
     "async_custom_resources",
     "stack_state",
