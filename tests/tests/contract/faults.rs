@@ -10,7 +10,7 @@ use contract_double::{CallKey, Linger, Outcome, Pattern, Twist};
 use rig::runtime::Outcome as Ended;
 
 use crate::cloudformation::{Answer, Properties, Request, Sent};
-use crate::parallel::every;
+use crate::parallel::{every, every_waiting};
 use crate::rules::{
     assert_gone_by_rule, assert_in_service, assert_nothing_is_left, assert_removed, is_marked, to_bring_back,
 };
@@ -147,7 +147,7 @@ async fn a_service_that_never_recovers_is_answered_in_time() -> Result<()> {
                 (name, (Arc::clone(&shared), operation, twist))
             })
             .collect();
-        every(cases, async |(shared, operation, twist): (Arc<(Story, Stage)>, String, Twist)| {
+        every_waiting(cases, async |(shared, operation, twist): (Arc<(Story, Stage)>, String, Twist)| {
             let (story, start) = &*shared;
             let stage = start.copy().await?;
             stage.double.twist(Pattern::operation(operation).every(), twist);
