@@ -149,7 +149,14 @@ fn nobody_who_is_not_named_has_a_statement() {
         statements.iter().map(|statement| statement["Sid"].clone()).collect::<Vec<_>>()
     };
     let none = sids(Stack::new(STACK).unwrap());
-    let fixed = ["ManageOnly", "NodeKeysSeals", "NodeKeysHasPairsMade", "NodeKeysStores", "NodeKeysIsTried"];
+    let fixed = [
+        "ManageOnly",
+        "NodeKeysSeals",
+        "NodeKeysHasPairsMade",
+        "NodeKeysStores",
+        "NodeKeysIsTried",
+        "NodeKeysStoresParameters",
+    ];
     assert_eq!(none, fixed.map(Value::from));
     let alone = |parameter: &str, value: &str| {
         sids(Stack::new(STACK).unwrap().parameter(parameter, value)).split_off(fixed.len())
