@@ -1,4 +1,4 @@
-//! Parameter Store, where it keeps secrets: SecureStrings under the secrets' own names, never read.
+//! Parameter Store, where it keeps secrets: secure strings under the secrets' own names, never read.
 //!
 //! It has no request tokens and no recovery window. Whose a parameter is stands in the tags that its
 //! first put sets, and a parameter that is let go of says in its tags until when it can come back; at
@@ -17,7 +17,9 @@ use std::time::Duration;
 use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag};
 use jiff::{SignedDuration, Timestamp};
 use provisioning::names::SecretName;
-use provisioning::ownership::{DELETE_AFTER_TAG, KEY_TAG, LEAVING_TAG, OWNER_TAG, OwnerId, Tags};
+use provisioning::ownership::{
+    DELETE_AFTER_TAG, GENERATION_TAG, KEY_TAG, LEAVING_TAG, OWNER_TAG, OwnerId, Tags,
+};
 use provisioning::ports::{
     CURRENT, NewSecret, NewVersion, PREVIOUS, PortError, SecretFacts, StoredReaders, StoredSecret,
 };
@@ -79,11 +81,19 @@ impl SecureStrings<'_> {
                     let arn = self.0.signing_key().parameter_arn(&name);
                     return Ok(StoredSecret { arn, version_id: put.version.to_string() });
                 }
-                Err(error) if code(&error) == Some(EXISTS) => {
-                    if attempt == TRIES || self.tags(&name).await?.is_some() {
+                Err(error) if code(&error) == Some(EXISTS) => match self.tags(&name).await? {
+                    Some(found) => {
+                        let is_same = |tag: &str| found.get(tag) == tags.get(tag);
+                        // A delivery of this very request was faster, or an answer was lost: whichever it
+                        // was, it may not have come to the label.
+                        if is_same(OWNER_TAG) && is_same(GENERATION_TAG) {
+                            self.label_the_first(&name).await?;
+                        }
                         break;
                     }
-                }
+                    None if attempt == TRIES => break,
+                    None => {}
+                },
                 Err(error) => return Err(failure("PutParameter", &name, &error)),
             }
             tokio::time::sleep(pause).await;
@@ -296,6 +306,15 @@ impl SecureStrings<'_> {
         })
     }
 
+    /// Hands the first version out, where none is handed out yet.
+    async fn label_the_first(&self, name: &str) -> Result<(), PortError> {
+        let history = self.history(name).await?.unwrap_or_default();
+        if history.is_empty() || history.iter().any(|version| version.labels.contains(CURRENT_LABEL)) {
+            return Ok(());
+        }
+        self.label(name, 1, CURRENT_LABEL).await
+    }
+
     async fn label(&self, name: &str, version: i64, label: &str) -> Result<(), PortError> {
         let call = self.0.parameters().label_parameter_version().name(name);
         let call = call.parameter_version(version).labels(label);
@@ -382,7 +401,7 @@ fn held(history: &[Past]) -> BTreeMap<String, BTreeSet<String>> {
     let staged = |label: &str| history.iter().find(|version| version.labels.contains(label));
     let (current, previous) = (staged(CURRENT_LABEL), staged(PREVIOUS_LABEL));
     let newest = current.into_iter().chain(previous).map(|version| version.number).max().unwrap_or(0);
-    let stages = |version: &Past| {
+    let labels_of = |version: &Past| {
         let stage = |staged: Option<&Past>, name: &str| {
             staged.is_some_and(|staged| staged.number == version.number).then(|| name.to_owned())
         };
@@ -394,7 +413,7 @@ fn held(history: &[Past]) -> BTreeMap<String, BTreeSet<String>> {
     };
     let mut held = BTreeMap::new();
     for version in history {
-        let mut known = stages(version);
+        let mut known = labels_of(version);
         if known.is_empty() && (version.number <= newest || !is_first(version)) {
             continue;
         }

@@ -295,16 +295,7 @@ pub(crate) async fn observe(
         }));
         environments.extend(environment.map(|text| (index, text)));
     }
-    // Applications that only a record still knows of, and what waits to be removed.
-    let known_late =
-        records.iter().filter_map(|(index, record)| Some((index, record.checked.as_ref().ok()?)));
-    let mut late: BTreeSet<Slot> = known_late
-        .flat_map(|(&index, record)| record.api_keys.keys().map(move |application| (index, application)))
-        .filter(|(_, application)| !candidates.applications.contains(*application))
-        .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) })
-        .collect();
-    late.extend(awaiting.iter().filter_map(|name| cluster.slot_of(name)));
-    late.retain(|slot| !secrets.contains_key(slot));
+    let late = known_late(cluster, &candidates, &records, &awaiting, &secrets);
     secrets.extend(describe_all(world, owner, store, late).await?);
     secrets.extend(describe_all(world, owner, store, changed_meanwhile(&records, &secrets)).await?);
     let mut observed = Observed {
@@ -327,6 +318,23 @@ pub(crate) async fn observe(
     };
     observed.unlisted_pages = find_unlisted_pages(world, cluster, &observed).await?;
     Ok(observed)
+}
+
+/// The secrets of applications that only a record still knows of, and those that wait to be removed.
+fn known_late(
+    cluster: &ClusterName,
+    candidates: &Candidates,
+    records: &BTreeMap<NodeIndex, StoredRecord>,
+    awaiting: &[String],
+    secrets: &BTreeMap<Slot, Place>,
+) -> BTreeSet<Slot> {
+    let known = records.iter().filter_map(|(index, record)| Some((index, record.checked.as_ref().ok()?)));
+    let of_records = known
+        .flat_map(|(&index, record)| record.api_keys.keys().map(move |application| (index, application)))
+        .filter(|(_, application)| !candidates.applications.contains(*application))
+        .map(|(index, application)| Slot { index, purpose: Purpose::ApiKey(application.clone()) });
+    let waiting = awaiting.iter().filter_map(|name| cluster.slot_of(name));
+    of_records.chain(waiting).filter(|slot| !secrets.contains_key(slot)).collect()
 }
 
 /// The pages that the operation of an open note may have written. In a cluster of ours they are

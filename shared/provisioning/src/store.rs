@@ -18,7 +18,7 @@ pub enum Store {
     /// Secrets Manager.
     #[default]
     SecretsManager,
-    /// Parameter Store: SecureStrings under the same names.
+    /// Parameter Store: secure strings under the same names.
     ParameterStore,
 }
 

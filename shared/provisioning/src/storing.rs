@@ -141,7 +141,6 @@ async fn write_intent(
 
 /// Stores a value under a new name, and tells whether it was this call that did. Whoever finds the
 /// name taken asks whose it is: a duplicate of this very operation that was faster has done the work.
-#[expect(clippy::too_many_arguments, reason = "what is stored, where, and on whose behalf")]
 async fn store(
     world: &impl World,
     permit: &Permit,

@@ -68,9 +68,8 @@ fn node_keys_makes_secret_parameters_and_reads_none() {
 fn node_keys_lets_go_of_its_own_secret_parameters_only() {
     let deployed = Deployed::new(stack());
     let mine = parameter("keyboot/tsm/node/0/p2p-key");
-    let leaving = |context: Context| {
-        context.with_all("aws:TagKeys", ["keyboot:delete-after", "keyboot:leaving"].into_iter())
-    };
+    let leaving =
+        |context: Context| context.with_all("aws:TagKeys", ["keyboot:delete-after", "keyboot:leaving"]);
     for action in ["ssm:AddTagsToResource", "ssm:RemoveTagsFromResource", "ssm:DeleteParameters"] {
         let ask = |context: Context| deployed.node_keys(action, &mine, leaving(context));
         assert!(ask(owned_by(STACK)).is_allowed(), "{action}");
@@ -79,7 +78,7 @@ fn node_keys_lets_go_of_its_own_secret_parameters_only() {
     }
     // Whose it is stays written on it.
     for action in ["ssm:AddTagsToResource", "ssm:RemoveTagsFromResource"] {
-        let owner = owned_by(STACK).with_all("aws:TagKeys", ["keyboot:owner"].into_iter());
+        let owner = owned_by(STACK).with_all("aws:TagKeys", ["keyboot:owner"]);
         assert_not_allowed(&deployed.node_keys(action, &mine, owner), action);
     }
 }
@@ -90,9 +89,8 @@ fn node_keys_lets_go_of_its_own_secret_parameters_only() {
 fn node_keys_takes_over_secret_parameters_of_the_stacks_that_are_named() {
     let adopting = Deployed::new(stack().parameter("AdoptFromStackIds", OTHER_STACK));
     let mine = parameter("keyboot/tsm/node/0/p2p-key");
-    let leaving = |context: Context| {
-        context.with_all("aws:TagKeys", ["keyboot:delete-after", "keyboot:leaving"].into_iter())
-    };
+    let leaving =
+        |context: Context| context.with_all("aws:TagKeys", ["keyboot:delete-after", "keyboot:leaving"]);
     for action in ["ssm:AddTagsToResource", "ssm:RemoveTagsFromResource"] {
         assert!(adopting.node_keys(action, &mine, leaving(owned_by(OTHER_STACK))).is_allowed(), "{action}");
     }
