@@ -4,10 +4,11 @@ AWS: a KMS call is authorized on the key, whatever names it: an alias, or the ci
 which carries its key (AWS Key Management Service Developer Guide, "Key policies in AWS KMS";
 KMS API Reference, Decrypt). GetParameters and DeleteParameters are authorized on every parameter they
 name, GetParametersByPath on its path (Service Authorization Reference, "Actions, resources, and
-condition keys for AWS Systems Manager").
+condition keys for AWS Systems Manager"), whatever version of it they ask for.
 MiniStack: does not find the key in a multi-Region key's ciphertext, whose id does not look like a UUID,
 and authorizes such a Decrypt on `*`, past the key policy; takes an alias for the resource itself; and
-authorizes the calls over several parameters, and by path, on `*`, and takes an ARN for a mere name.
+authorizes the calls over several parameters, and by path, on `*`, takes an ARN for a mere name, and a version
+for a part of one.
 Here: the key's ARN, and each parameter's.
 """
 
@@ -101,10 +102,11 @@ def _parameter_names(request: dict) -> list[str]:
 
 
 def _parameter_arn(name: str, region: str, account_id: str) -> str:
-    # A parameter shared by another account is named by its ARN.
+    # A parameter shared by another account is named by its ARN. The version or label behind a name is no
+    # part of the resource.
     if name.startswith("arn:"):
-        return name
-    return f"arn:aws:ssm:{region}:{account_id}:parameter/{name.lstrip('/')}"
+        return ":".join(name.split(":")[:6])
+    return f"arn:aws:ssm:{region}:{account_id}:parameter/{name.split(':')[0].lstrip('/')}"
 
 
 def _json(body: bytes) -> dict:

@@ -397,10 +397,10 @@ async fn node_keys_makes_and_removes_under_its_own_names_and_tags_only() -> Resu
         let call = cloud.parameters().put_parameter().name(name).value("x").r#type(ParameterType::String);
         call.tier(ParameterTier::Advanced)
     };
-    table.row(Allowed, "PutParameter of its own", put("/keyboot/a/b").send().await);
+    table.row(Allowed, "PutParameter of its own", put("/keyboot/a/roster/b").send().await);
     table.row(Denied, "PutParameter outside", put("/other/a").send().await);
     table.row(Denied, "PutParameter beside", put("/keybootx/a").send().await);
-    let gone = cloud.parameters().delete_parameters().names("/keyboot/a/b").send().await;
+    let gone = cloud.parameters().delete_parameters().names("/keyboot/a/roster/b").send().await;
     table.row(Allowed, "DeleteParameters of its own", gone);
     let gone = cloud.parameters().delete_parameters().names("/other/a").send().await;
     table.row(Denied, "DeleteParameters outside", gone);
@@ -416,7 +416,7 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     let aws = Aws::start()?;
     let (stack, _) = deployed(&aws).await?;
     let role = Role::of_node_keys(&aws).await?.0;
-    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"]).await?;
+    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"], 1).await?;
     let mut allowed = Vec::new();
     for policy in &policies {
         allowed.extend(statements(policy)?);
@@ -433,7 +433,7 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
     let arn = format!("{ACCOUNT}:role/{role}");
     let of_key: Vec<_> =
         statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
-    assert_eq!(of_key.len(), 4, "{role} in the key's policy");
+    assert_eq!(of_key.len(), 5, "{role} in the key's policy");
     let mut decrypting = 0;
     for statement in allowed.into_iter().chain(of_key) {
         let actions = actions(statement)?;
@@ -471,7 +471,7 @@ async fn who_answers_for_node_keys_is_invoked_by_it_alone_and_writes_its_log_alo
     let aws = Aws::start()?;
     deployed(&aws).await?;
     let role = Role::of_node_keys(&aws).await?.0;
-    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"]).await?;
+    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"], 1).await?;
     let [handing_over] = statements(&policies[1])?[..] else { anyhow::bail!("{policies:?}") };
     let function = aws.physical_id(KMS_STACK, "UnansweredFunction").await?;
     assert_eq!(actions(handing_over)?, ["lambda:InvokeFunction"]);
@@ -479,7 +479,7 @@ async fn who_answers_for_node_keys_is_invoked_by_it_alone_and_writes_its_log_alo
     assert_eq!(handing_over["Resource"], arn.as_str());
 
     let role = aws.physical_id(KMS_STACK, "UnansweredRole").await?;
-    let policies = policies_of(&aws, &role, &["unanswered"]).await?;
+    let policies = policies_of(&aws, &role, &["unanswered"], 0).await?;
     let [logging] = statements(&policies[0])?[..] else { anyhow::bail!("{policies:?}") };
     assert_eq!(actions(logging)?, ["logs:CreateLogStream", "logs:PutLogEvents"]);
     let group = aws.physical_id(KMS_STACK, "UnansweredLogGroup").await?;
@@ -488,11 +488,13 @@ async fn who_answers_for_node_keys_is_invoked_by_it_alone_and_writes_its_log_alo
     Ok(())
 }
 
-/// The policies of a role, of which it must have these and no others.
-async fn policies_of(aws: &Aws, role: &str, names: &[&str]) -> Result<Vec<Value>> {
+/// The policies of a role, of which it must have these and no others, and after them so many that are
+/// attached to it.
+async fn policies_of(aws: &Aws, role: &str, names: &[&str], attached: usize) -> Result<Vec<Value>> {
     let iam = aws.root.iam();
-    let attached = iam.list_attached_role_policies().role_name(role).send().await?;
-    assert_eq!(attached.attached_policies().len(), 0, "a policy that nobody looks at here");
+    let others = iam.list_attached_role_policies().role_name(role).send().await?;
+    let others = others.attached_policies().iter().filter_map(|one| one.policy_arn()).collect::<Vec<_>>();
+    assert_eq!(others.len(), attached, "policies that nobody looks at here: {others:?}");
     let mut found = iam.list_role_policies().role_name(role).send().await?.policy_names;
     found.sort();
     assert_eq!(found, names);
@@ -500,6 +502,13 @@ async fn policies_of(aws: &Aws, role: &str, names: &[&str]) -> Result<Vec<Value>
     for name in names {
         let policy = iam.get_role_policy().role_name(role).policy_name(*name).send().await?;
         policies.push(serde_json::from_slice(&percent_decoded(&policy.policy_document)?)?);
+    }
+    for arn in others {
+        let policy = iam.get_policy().policy_arn(arn).send().await?.policy;
+        let version = policy.and_then(|policy| policy.default_version_id).context("no default version")?;
+        let policy = iam.get_policy_version().policy_arn(arn).version_id(version).send().await?;
+        let document = policy.policy_version.and_then(|version| version.document).context("no document")?;
+        policies.push(serde_json::from_slice(&percent_decoded(&document)?)?);
     }
     Ok(policies)
 }
