@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use rig::python::Venv;
 use serde_json::{Value, json};
 
+use crate::budgets;
 use crate::building::home;
 use crate::measuring::Measured;
 use crate::statistics::Samples;
@@ -27,19 +28,26 @@ pub(crate) fn draw(measured: &Measured, plot: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is drawn.
+/// What is drawn: a panel each, with its unit and, where something is promised, the limit.
 fn figures_of(measured: &Measured) -> Value {
+    let median = |samples: &BTreeMap<Subject, Samples>, subject| samples.get(&subject).map(Samples::median);
+    let of_sdk_less = |times: f64| Some(times * median(&measured.to_next, Subject::SdkLess)?);
+    let of_python = |part: f64| Some(part * median(&measured.to_first_call, Subject::Python)?);
     let panels = [
-        ("Start to the first request for an event", "ms", &measured.to_next),
-        ("Start to the first call to AWS", "ms", &measured.to_first_call),
-        ("Peak memory of a Create of three nodes", "MiB", &measured.peak_memory),
+        ("Start to the first request for an event", "ms", &measured.to_next, of_sdk_less(budgets::TO_NEXT)),
+        ("Start to the first call to AWS", "ms", &measured.to_first_call, of_python(budgets::TO_FIRST_CALL)),
+        ("Start to the end of a Create of three nodes", "ms", &measured.whole, None),
+        ("Peak memory of a Create of three nodes", "MiB", &measured.peak_memory, Some(budgets::MEMORY)),
     ];
+    let panels = panels.map(|(title, unit, samples, budget)| {
+        json!({ "title": title, "unit": unit, "bars": bars(samples), "budget": budget })
+    });
     let sizes = measured.sizes.iter().filter(|size| size.create.failure.is_none());
     let sizes = sizes.map(|size| json!({ "nodes": size.nodes, "memory": size.create.peak_memory_mib() }));
-    json!({
-        "bars": panels.map(|(title, unit, samples)| json!({ "title": title, "unit": unit, "bars": bars(samples) })),
-        "sizes": sizes.collect::<Vec<_>>(),
-    })
+    let archives = budgets::ARCHIVES.map(|(function, budget)| {
+        json!({ "name": function, "size": measured.archives.get(function), "budget": budget })
+    });
+    json!({ "bars": panels, "sizes": sizes.collect::<Vec<_>>(), "archives": archives })
 }
 
 fn bars(samples: &BTreeMap<Subject, Samples>) -> Vec<Value> {

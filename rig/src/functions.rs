@@ -13,6 +13,10 @@ use crate::python::Venv;
 /// Every function of the template, by the name of its package.
 pub const ALL: [&str; 2] = ["node-keys", "unanswered"];
 
+/// The level of compression at which the zip library lets zopfli go over the files three times: deflate
+/// that everybody reads, and three hundredths smaller than at the levels before. More rounds find nothing.
+const SMALLEST: i64 = 12;
+
 /// How a function is built.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Build {
@@ -155,13 +159,13 @@ pub fn pack<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> anyhow::
     pack_at(1, files)
 }
 
-/// The same, as small as it gets: the same files give the same bytes.
+/// The same, as small as it gets: the same files give the same bytes. It takes some seconds a megabyte.
 ///
 /// # Errors
 ///
 /// As [`pack`].
 pub fn pack_small<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> anyhow::Result<Vec<u8>> {
-    pack_at(9, files)
+    pack_at(SMALLEST, files)
 }
 
 /// The SHA-256 digest of an archive, in hexadecimal digits.
