@@ -183,3 +183,25 @@ fn pack_at<'a>(level: i64, files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) 
     }
     Ok(zip.finish()?.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn the_smallest_archive_is_the_same_each_time_smaller_and_read_as_any_other() {
+        let content: Vec<u8> = (0..60_000_u32).flat_map(|n| (n * n / 97).to_string().into_bytes()).collect();
+        let files = || [("bootstrap", content.clone())];
+        let small = pack_small(files()).unwrap();
+        assert_eq!(pack_small(files()).unwrap(), small);
+        assert!(small.len() < pack(files()).unwrap().len());
+        let mut archive = zip::ZipArchive::new(Cursor::new(small)).unwrap();
+        let mut file = archive.by_name("bootstrap").unwrap();
+        assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+        let mut read = Vec::new();
+        file.read_to_end(&mut read).unwrap();
+        assert_eq!(read, content);
+    }
+}
