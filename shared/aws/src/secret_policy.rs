@@ -24,30 +24,24 @@ const ACCOUNTS: &str = "TheseAccountsRead";
 /// The policy that admits these; `role` is the function's own.
 pub(crate) fn of(readers: &Readers, role: &RoleArn) -> Value {
     let root = |account: &str| format!("arn:{}:iam::{account}:root", role.partition());
-    let read = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"];
+    let read = |sid: &str, accounts: BTreeSet<&str>| {
+        json!({
+            "Sid": sid,
+            "Effect": "Allow",
+            "Principal": { "AWS": accounts.into_iter().map(root).collect::<Vec<_>>() },
+            "Action": ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            "Resource": "*",
+        })
+    };
     let roles: Vec<&str> = readers.roles.iter().map(RoleArn::as_str).collect();
     let mut statements = Vec::new();
     if !roles.is_empty() {
-        let accounts: BTreeSet<&str> = readers.roles.iter().map(RoleArn::account).collect();
-        let roots: Vec<String> = accounts.into_iter().map(root).collect();
-        statements.push(json!({
-            "Sid": ROLES,
-            "Effect": "Allow",
-            "Principal": { "AWS": roots },
-            "Action": read,
-            "Resource": "*",
-            "Condition": { "StringEquals": { "aws:PrincipalArn": roles } },
-        }));
+        let mut statement = read(ROLES, readers.roles.iter().map(RoleArn::account).collect());
+        statement["Condition"] = json!({ "StringEquals": { "aws:PrincipalArn": roles } });
+        statements.push(statement);
     }
     if !readers.accounts.is_empty() {
-        let roots: Vec<String> = readers.accounts.iter().map(|account| root(account)).collect();
-        statements.push(json!({
-            "Sid": ACCOUNTS,
-            "Effect": "Allow",
-            "Principal": { "AWS": roots },
-            "Action": read,
-            "Resource": "*",
-        }));
+        statements.push(read(ACCOUNTS, readers.accounts.iter().map(String::as_str).collect()));
     }
     // Of two keys under one operator both have to differ.
     let mut others = json!({});

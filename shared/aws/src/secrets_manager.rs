@@ -35,14 +35,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// AWS, as far as it keeps secrets in Secrets Manager.
 pub(crate) struct SecretsManager<'a>(pub(crate) &'a AwsWorld);
 
-impl std::ops::Deref for SecretsManager<'_> {
-    type Target = AwsWorld;
-
-    fn deref(&self) -> &AwsWorld {
-        self.0
-    }
-}
-
 impl SecretsManager<'_> {
     pub(crate) async fn create_secret(&self, secret: NewSecret<'_>) -> Result<StoredSecret, PortError> {
         const CALL: &str = "CreateSecret";
@@ -50,6 +42,7 @@ impl SecretsManager<'_> {
         let tags =
             secret.tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let call = self
+            .0
             .secrets()
             .create_secret()
             .name(name)
@@ -96,6 +89,7 @@ impl SecretsManager<'_> {
     /// `AWSCURRENT` (the same page, `VersionStages`).
     pub(crate) async fn put_version(&self, version: NewVersion<'_>) -> Result<String, PortError> {
         let call = self
+            .0
             .secrets()
             .put_secret_value()
             .secret_id(version.arn)
@@ -124,7 +118,7 @@ impl SecretsManager<'_> {
         version_id: &str,
         label: &str,
     ) -> Result<(), PortError> {
-        let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(label);
+        let call = self.0.secrets().update_secret_version_stage().secret_id(arn).version_stage(label);
         let labelled = call.move_to_version_id(version_id).send().await;
         labelled.map(drop).map_err(|error| failure("UpdateSecretVersionStage", arn, &error))
     }
@@ -135,7 +129,7 @@ impl SecretsManager<'_> {
         version_id: &str,
         label: &str,
     ) -> Result<(), PortError> {
-        let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(label);
+        let call = self.0.secrets().update_secret_version_stage().secret_id(arn).version_stage(label);
         match call.remove_from_version_id(version_id).send().await {
             Ok(_) => Ok(()),
             // Taken already is what was asked for.
@@ -155,7 +149,7 @@ impl SecretsManager<'_> {
     /// Naming the version that has the label now makes this a compare-and-set (Secrets Manager API
     /// Reference, `UpdateSecretVersionStage`, `RemoveFromVersionId`).
     pub(crate) async fn make_current(&self, arn: &str, from: &str, to: &str) -> Result<(), PortError> {
-        let call = self.secrets().update_secret_version_stage().secret_id(arn).version_stage(CURRENT);
+        let call = self.0.secrets().update_secret_version_stage().secret_id(arn).version_stage(CURRENT);
         match call.remove_from_version_id(from).move_to_version_id(to).send().await {
             Ok(_) => Ok(()),
             // A duplicate of the same operation was faster.
@@ -172,12 +166,12 @@ impl SecretsManager<'_> {
     /// Values that are there are encrypted anew only where the caller may Encrypt under the new key
     /// (Secrets Manager API Reference, `UpdateSecret`, `KmsKeyId`), which this function may not.
     pub(crate) async fn encrypt_with(&self, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
-        let call = self.secrets().update_secret().secret_id(arn).kms_key_id(key.as_str());
+        let call = self.0.secrets().update_secret().secret_id(arn).kms_key_id(key.as_str());
         call.send().await.map(drop).map_err(|error| failure("UpdateSecret", arn, &error))
     }
 
     pub(crate) async fn restore_secret(&self, arn: &str) -> Result<(), PortError> {
-        match self.secrets().restore_secret().secret_id(arn).send().await {
+        match self.0.secrets().restore_secret().secret_id(arn).send().await {
             Ok(_) => Ok(()),
             Err(error) if code(&error) == Some(NOT_FOUND) => {
                 Err(PortError::NotFound { what: format!("secret {arn}") })
@@ -194,7 +188,7 @@ impl SecretsManager<'_> {
     }
 
     pub(crate) async fn schedule_secret(&self, arn: &str, days: u8) -> Result<(), PortError> {
-        let call = self.secrets().delete_secret().secret_id(arn).recovery_window_in_days(days.into());
+        let call = self.0.secrets().delete_secret().secret_id(arn).recovery_window_in_days(days.into());
         self.delete(call, arn).await
     }
 
@@ -202,38 +196,39 @@ impl SecretsManager<'_> {
     /// `TagResource`).
     pub(crate) async fn tag_secret(&self, arn: &str, tags: &Tags) -> Result<(), PortError> {
         let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
-        let call = self.secrets().tag_resource().secret_id(arn).set_tags(Some(tags));
+        let call = self.0.secrets().tag_resource().secret_id(arn).set_tags(Some(tags));
         call.send().await.map(drop).map_err(|error| failure("TagResource", arn, &error))
     }
 
     pub(crate) async fn untag_secret(&self, arn: &str, keys: &[&str]) -> Result<(), PortError> {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        let call = self.secrets().untag_resource().secret_id(arn).set_tag_keys(Some(keys));
+        let call = self.0.secrets().untag_resource().secret_id(arn).set_tag_keys(Some(keys));
         call.send().await.map(drop).map_err(|error| failure("UntagResource", arn, &error))
     }
 
     pub(crate) async fn remove_secret(&self, arn: &str) -> Result<(), PortError> {
-        let call = self.secrets().delete_secret().secret_id(arn).force_delete_without_recovery(true);
+        let call = self.0.secrets().delete_secret().secret_id(arn).force_delete_without_recovery(true);
         self.delete(call, arn).await
     }
 
     pub(crate) async fn secret_readers(&self, arn: &str) -> Result<StoredReaders, PortError> {
-        let answer = self.secrets().get_resource_policy().secret_id(arn).send().await;
+        let answer = self.0.secrets().get_resource_policy().secret_id(arn).send().await;
         let answer = answer.map_err(|error| failure("GetResourcePolicy", arn, &error))?;
         let text = answer.resource_policy.filter(|text| !text.is_empty());
-        Ok(text.map_or(StoredReaders::None, |text| secret_policy::read(&text, self.role())))
+        Ok(text.map_or(StoredReaders::None, |text| secret_policy::read(&text, self.0.role())))
     }
 
     pub(crate) async fn admit_readers(&self, arn: &str, readers: &Readers) -> Result<(), PortError> {
         if readers.is_empty() {
-            let call = self.secrets().delete_resource_policy().secret_id(arn);
+            let call = self.0.secrets().delete_resource_policy().secret_id(arn);
             return call.send().await.map(drop).map_err(|error| failure("DeleteResourcePolicy", arn, &error));
         }
         let call = self
+            .0
             .secrets()
             .put_resource_policy()
             .secret_id(arn)
-            .resource_policy(secret_policy::of(readers, self.role()).to_string())
+            .resource_policy(secret_policy::of(readers, self.0.role()).to_string())
             .block_public_policy(true);
         call.send().await.map(drop).map_err(|error| failure("PutResourcePolicy", arn, &error))
     }
@@ -243,7 +238,7 @@ impl SecretsManager<'_> {
     }
 
     async fn describe(&self, id: &str) -> Result<Option<SecretFacts>, PortError> {
-        let described = match self.secrets().describe_secret().secret_id(id).send().await {
+        let described = match self.0.secrets().describe_secret().secret_id(id).send().await {
             Ok(described) => described,
             Err(error) if code(&error) == Some(NOT_FOUND) => return Ok(None),
             Err(error) => return Err(failure("DescribeSecret", id, &error)),

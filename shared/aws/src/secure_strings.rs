@@ -175,20 +175,21 @@ impl SecureStrings<'_> {
             parsed
                 .map_err(|_| PortError::Refused { what: arn.to_owned(), code: "no version's number".into() })
         };
+        let (from, to) = (number(from)?, number(to)?);
         let history = self.history(name).await?.unwrap_or_default();
         let current = history.iter().find(|found| found.labels.contains(CURRENT_LABEL));
         match current.map(|found| found.number) {
-            Some(current) if current == number(to)? => return Ok(()),
-            Some(current) if current != number(from)? => {
+            Some(current) if current == to => return Ok(()),
+            Some(current) if current != from => {
                 let what = format!("making version {to} of parameter {name} current");
                 return Err(PortError::Refused { what, code: format!("version {current} is") });
             }
             _ => {}
         }
         if from != to {
-            self.label(name, number(from)?, PREVIOUS_LABEL).await?;
+            self.label(name, from, PREVIOUS_LABEL).await?;
         }
-        self.label(name, number(to)?, CURRENT_LABEL).await
+        self.label(name, to, CURRENT_LABEL).await
     }
 
     /// Each put names its key.

@@ -10,7 +10,7 @@ use contract_double::{CallKey, Linger, Outcome, Pattern, Twist};
 use rig::runtime::Outcome as Ended;
 
 use crate::cloudformation::{Answer, Properties, Request, Sent};
-use crate::parallel::{every, every_waiting};
+use crate::parallel::{WAITING_AT_ONCE, every, every_of};
 use crate::rules::{
     assert_gone_by_rule, assert_in_service, assert_nothing_is_left, assert_removed, is_marked, to_bring_back,
 };
@@ -147,32 +147,36 @@ async fn a_service_that_never_recovers_is_answered_in_time() -> Result<()> {
                 (name, (Arc::clone(&shared), operation, twist))
             })
             .collect();
-        every_waiting(cases, async |(shared, operation, twist): (Arc<(Story, Stage)>, String, Twist)| {
-            let (story, start) = &*shared;
-            let stage = start.copy().await?;
-            stage.double.twist(Pattern::operation(operation).every(), twist);
-            stage.begins(&story.sent);
-            let began = Instant::now();
-            let mut delivery = stage.start(&story.sent, "short").await?;
-            let ended = delivery.invocation_within(SHORT).await?;
-            let Some(answer) = delivery.answer().await? else {
-                if !is_unfinished(&ended) {
-                    bail!("{ended:?} without an answer: {}", delivery.function.end().await?.printed());
+        every_of(
+            WAITING_AT_ONCE,
+            cases,
+            async |(shared, operation, twist): (Arc<(Story, Stage)>, String, Twist)| {
+                let (story, start) = &*shared;
+                let stage = start.copy().await?;
+                stage.double.twist(Pattern::operation(operation).every(), twist);
+                stage.begins(&story.sent);
+                let began = Instant::now();
+                let mut delivery = stage.start(&story.sent, "short").await?;
+                let ended = delivery.invocation_within(SHORT).await?;
+                let Some(answer) = delivery.answer().await? else {
+                    if !is_unfinished(&ended) {
+                        bail!("{ended:?} without an answer: {}", delivery.function.end().await?.printed());
+                    }
+                    // Lambda runs it again: twice, and `unanswered` answers if that does not help.
+                    stage.double.clear_twists();
+                    let again = stage.deliver(&story.sent).await?;
+                    ensure!(again.succeeded(), "the next run: {}", again.reason());
+                    return succeeded(story, &stage);
+                };
+                // The rig waits a second longer than Lambda would, so that this is not told by its patience.
+                ensure!(began.elapsed() < SHORT + Duration::from_millis(900), "answered too late");
+                if answer.succeeded() {
+                    return succeeded(story, &stage);
                 }
-                // Lambda runs it again: twice, and `unanswered` answers if that does not help.
                 stage.double.clear_twists();
-                let again = stage.deliver(&story.sent).await?;
-                ensure!(again.succeeded(), "the next run: {}", again.reason());
-                return succeeded(story, &stage);
-            };
-            // The rig waits a second longer than Lambda would, so that this is not told by its patience.
-            ensure!(began.elapsed() < SHORT + Duration::from_millis(900), "answered too late");
-            if answer.succeeded() {
-                return succeeded(story, &stage);
-            }
-            stage.double.clear_twists();
-            failed(story, start, &stage, &answer).await.context("after it has recovered")
-        })
+                failed(story, start, &stage, &answer).await.context("after it has recovered")
+            },
+        )
         .await?;
     }
     Ok(())
