@@ -20,7 +20,7 @@ use crate::roster::RosterIndex;
 use crate::signed::DocumentError;
 use crate::store::Store;
 use crate::version_label::KeyDigest;
-use crate::versions::Item;
+use crate::versions::{Evidence, Item};
 
 /// What has to be done to come from what is owned to what is declared.
 #[derive(Debug, Default)]
@@ -144,13 +144,13 @@ impl Plan {
             // A record that is older than its node's secret does not know of it.
             let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
             let stored = observed.record(slot.index);
-            let mut item =
-                Item::found(operation.owner.id.cluster(), &slot, facts, stored.filter(|_| !is_unlisted))?;
+            let evidence = Evidence::of(operation, stored.filter(|_| !is_unlisted));
+            let mut item = Item::found(evidence, &slot, facts)?;
             let number = first_number(observed, &slot);
             if slot.purpose == Purpose::P2pKey {
                 item.number = item.number.or(Some(number));
             }
-            let renewal = Renewal::of(operation, spec, &slot, facts, &item, applied)?;
+            let renewal = Renewal::of(evidence, spec, &slot, facts, &item, applied)?;
             let counts = renewal.as_ref().map_or(Some(&item), Renewal::held);
             if let Some(counts) = counts {
                 refuse_a_change_of_kind(spec, &slot, facts, counts)?;

@@ -4,7 +4,9 @@
 //! is held under that token is used again, and otherwise a new one is put, under an id that follows
 //! from the request, so that a retry and a duplicate meet the version of the first. Before anything
 //! is published, the version that counted until now gets a label of its own: by it a rollback finds
-//! it, and the store keeps it. A version that no record names is never used, so nothing is taken back.
+//! it, and the store keeps it. The record that names the new version vouches for both labels: what
+//! anybody else has put and labelled is never used again. A version that no record names is never used,
+//! so nothing is taken back.
 //! The share-encryption password is never renewed.
 
 use crate::audit::{Action, AuditEvent};
@@ -20,15 +22,17 @@ use crate::planning::{Plan, incomplete};
 use crate::ports::{CURRENT, MakeError, NewVersion, PREVIOUS, PortError, SecretFacts, World};
 use crate::properties::ClusterSpec;
 use crate::sealing::{KeyOrigin, Protection};
-use crate::version_label::{Form, KeyDigest, LabelError, TokenDigest, VersionLabel};
-use crate::versions::{Item, label_of};
+use crate::version_label::{Form, KeyDigest, LabelDigest, LabelError, TokenDigest, VersionLabel};
+use crate::versions::{Evidence, Item};
 
 /// What has to be done to a secret so that another version of it can count.
 #[derive(Clone, Debug)]
 pub(crate) struct Renewal {
     /// The version that counted until now.
     old: Item,
-    /// What that one has to be labelled with.
+    /// Its label.
+    label: Option<String>,
+    /// The same, where it has to be given it.
     mark: Option<String>,
     /// Whether further versions have to be encrypted with another key.
     rekeyed: bool,
@@ -50,7 +54,7 @@ impl Renewal {
     /// What has to be done to the secret for `slot` of which version `old` counts; none where nothing
     /// has. `applied` is the token that the roster was written under.
     pub(crate) fn of(
-        operation: &Operation,
+        evidence: Evidence<'_>,
         spec: &ClusterSpec,
         slot: &Slot,
         facts: &SecretFacts,
@@ -60,7 +64,7 @@ impl Renewal {
         let declared = spec.token();
         let shares_key = !facts.store.counts_versions();
         let is_other_key = shares_key && facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
-        let held = Item::all_held(operation.owner.id.cluster(), slot, facts)?;
+        let held = Item::all_held(evidence, slot, facts)?;
         let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
         let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
         // A version that nobody described counts as long as no other was set aside for this token.
@@ -75,16 +79,27 @@ impl Renewal {
         if counts || slot.purpose == Purpose::SharePassword {
             // A renewal that was given up may have come as far as the key.
             let rekeyed = is_other_key && old.key == Some(KeyDigest::of(spec.kms_key.as_str()));
-            let renewal = Self { old: old.clone(), mark: None, rekeyed, next: Next::Same };
+            let renewal = Self { old: old.clone(), label: None, mark: None, rekeyed, next: Next::Same };
             return Ok(rekeyed.then_some(renewal));
         }
-        let is_labelled = label_of(facts, &old.version_id).is_some();
-        let mark = match old.token.or(applied.filter(|_| again.is_none())) {
-            Some(token) if !is_labelled => Some(mark_of(old, facts, token)?),
+        let label = match (&old.label, old.token.or(applied.filter(|_| again.is_none()))) {
+            (Some(label), _) => Some(label.clone()),
+            // Where versions are counted, every one has been given its label with its value.
+            (None, Some(token)) if shares_key => Some(mark_of(old, facts, token)?),
             _ => None,
         };
+        let labels = facts.versions.get(&old.version_id);
+        let mark = label.clone().filter(|label| labels.is_none_or(|labels| !labels.contains(label)));
         let next = again.map_or(Next::New(last + 1), Next::Held);
-        Ok(Some(Self { old: old.clone(), mark, rekeyed: is_other_key, next }))
+        Ok(Some(Self { old: old.clone(), label, mark, rekeyed: is_other_key, next }))
+    }
+
+    /// What the record that names `item` from now on has to say of its label and of the one before;
+    /// nothing where it is the one before.
+    pub(crate) fn label_digests(&self, item: &Item) -> Option<Vec<LabelDigest>> {
+        let Self { old, label, .. } = self;
+        let before = label.as_deref().map(|label| LabelDigest::of(&old.version_id, label));
+        (item.version_id != old.version_id).then(|| item.label_digest().into_iter().chain(before).collect())
     }
 
     /// Whether a new value has to be made.
@@ -160,6 +175,7 @@ impl Renewal {
                     token: Some(label.token),
                     form: Some(label.form),
                     key: Some(label.key),
+                    label: Some(text),
                 })
             }
             // A delivery of this very request was faster: what it put counts.
@@ -169,7 +185,7 @@ impl Renewal {
                 let Place::Ours(facts) = place(&operation.owner, facts) else {
                     return Err(incomplete(arn, "changed its owner while it was renewed: try again"));
                 };
-                let held = Item::all_held(operation.owner.id.cluster(), slot, &facts)?;
+                let held = Item::all_held(Evidence::of(operation, None), slot, &facts)?;
                 let is_it =
                     |item: &Item| item.generation == operation.generation && item.token == Some(label.token);
                 held.into_iter().find(is_it).ok_or_else(|| {

@@ -23,7 +23,7 @@ use crate::publishing::{publish, sign};
 use crate::renewing::{cannot_label, label_for};
 use crate::sealing::KeyOrigin;
 use crate::signed::DocumentError;
-use crate::versions::Item;
+use crate::versions::{Evidence, Item};
 
 impl Plan {
     /// Makes and restores: the note first, so that a death half way leaves nothing unfindable.
@@ -196,6 +196,7 @@ async fn store(
                 token: Some(spec.token()),
                 form: None,
                 key: None,
+                label,
             };
             Ok((item, true))
         }
@@ -221,7 +222,7 @@ async fn found_in_the_way(
         Place::Ours(facts) if facts.scheduled_for_deletion => {
             Err(incomplete(name.as_str(), "was scheduled for deletion meanwhile: try again"))
         }
-        Place::Ours(facts) => Item::found(operation.owner.id.cluster(), slot, &facts, None),
+        Place::Ours(facts) => Item::found(Evidence::of(operation, None), slot, &facts),
         Place::Foreign(facts) => {
             Err(ProvisionError::Foreign { subject: format!("secret {name}"), owner: owner_shown(&facts) })
         }

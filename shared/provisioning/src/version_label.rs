@@ -112,6 +112,51 @@ impl KeyDigest {
     }
 }
 
+/// What a signed record remembers of a version's label: 16 bytes of the SHA-256 of the version's id and
+/// the label, in base64. A store keeps labels, and so may others who write to it; what stands in one
+/// holds where a record vouches for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LabelDigest([u8; 16]);
+
+impl LabelDigest {
+    /// The digest of a version's label.
+    #[must_use]
+    pub fn of(version_id: &str, label: &str) -> Self {
+        let digest = Sha256::new().chain_update(version_id).chain_update("\n").chain_update(label).finalize();
+        Self(std::array::from_fn(|position| digest[position]))
+    }
+}
+
+impl fmt::Display for LabelDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&STANDARD.encode(self.0))
+    }
+}
+
+impl FromStr for LabelDigest {
+    type Err = LabelError;
+
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        let bytes = STANDARD.decode(text).map_err(|_| LabelError::Malformed)?;
+        bytes.try_into().map(Self).map_err(|_| LabelError::Malformed)
+    }
+}
+
+impl TryFrom<String> for LabelDigest {
+    type Error = LabelError;
+
+    fn try_from(text: String) -> Result<Self, LabelError> {
+        text.parse()
+    }
+}
+
+impl From<LabelDigest> for String {
+    fn from(digest: LabelDigest) -> Self {
+        digest.to_string()
+    }
+}
+
 /// How a version was made: what protects it in its store, and what made it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Form {
@@ -260,6 +305,9 @@ mod tests {
         assert_eq!(TEXT.parse::<VersionLabel>().unwrap(), label);
         assert_eq!(label.public_base64(), "+/8+");
         assert_eq!(TokenDigest::of(None).to_string(), "e3b0c44298fc1c14");
+        let digest = LabelDigest::of("2", TEXT);
+        assert_eq!(digest.to_string(), "ftFy4+qpC3HlN3johYriEQ==");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! Which version of a secret counts, and what is known of every one that is held.
 //!
-//! The node's record names the version that counts; without one it is the one that is handed out, which
-//! of a new secret is the first. What is
-//! known of the first version stands in the secret's tags, of every other one in its label. Where a
-//! store's version ids begin again with a new secret of an old name, an id alone tells nothing: the
-//! public half has to be the same. No I/O here.
+//! The node's record names the version that counts; of a new secret, which no record knows, it is the
+//! first. What is known of the first version stands in the secret's tags, of every other one in its
+//! label. Who may put versions may label them as he likes, so a label is believed where a signed record
+//! vouches for it, or where this very request has just put it. Where a store's version ids begin again
+//! with a new secret of an old name, an id alone tells nothing: the public half has to be the same.
+//! No I/O here.
 
 use crate::error::ProvisionError;
 use crate::names::{ClusterName, Purpose, Slot};
-use crate::ownership::{ORIGIN_TAG, PROTECTION_TAG, PUBLIC_TAG, REGENERATE_TAG, generation_of};
+use crate::operation::Operation;
+use crate::ownership::{Generation, ORIGIN_TAG, PROTECTION_TAG, PUBLIC_TAG, REGENERATE_TAG, generation_of};
 use crate::planning::{incomplete, public_key};
 use crate::ports::{CURRENT, SecretFacts};
 use crate::properties::ClusterSpec;
 use crate::record::{AcceptedKey, KeyState, NodeRecord};
 use crate::sealing::{KeyOrigin, Protection};
-use crate::version_label::{Form, KeyDigest, TokenDigest, VersionLabel};
+use crate::version_label::{Form, KeyDigest, LabelDigest, TokenDigest, VersionLabel};
 
 /// A version of a stored secret: its place, its id, its public half, and what else is known of it.
 #[derive(Clone, Debug)]
@@ -23,7 +25,7 @@ pub(crate) struct Item {
     pub(crate) version_id: String,
     pub(crate) public: Option<String>,
     /// The operation that made it.
-    pub(crate) generation: crate::ownership::Generation,
+    pub(crate) generation: Generation,
     /// Its number among the versions of its secret; none of one that was just made as the first.
     pub(crate) number: Option<u64>,
     /// The token that it was made under; none where nothing tells.
@@ -32,31 +34,70 @@ pub(crate) struct Item {
     pub(crate) form: Option<Form>,
     /// The key that it was encrypted with, where a label tells.
     pub(crate) key: Option<KeyDigest>,
+    /// Its label, where it has one that is believed.
+    pub(crate) label: Option<String>,
+}
+
+/// What tells which labels were put by this function.
+#[derive(Clone, Copy)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) cluster: &'a ClusterName,
+    /// The request that is carried out: what it has put, no record may vouch for yet.
+    pub(crate) generation: &'a Generation,
+    /// The node's record, where it knows of the secret.
+    pub(crate) record: Option<&'a NodeRecord>,
+}
+
+impl<'a> Evidence<'a> {
+    pub(crate) fn of(operation: &'a Operation, record: Option<&'a NodeRecord>) -> Self {
+        Self { cluster: operation.owner.id.cluster(), generation: &operation.generation, record }
+    }
+
+    /// The label of a version, if it is to be believed; `item` is what is known of the version without it.
+    fn label_of(&self, slot: &Slot, facts: &SecretFacts, item: &Item) -> Option<(VersionLabel, String)> {
+        let is_believed = |label: &VersionLabel, text: &str| {
+            let public = label.public_base64();
+            let repeats_the_tags = item.public.as_deref() == Some(public.as_str())
+                && item.token == Some(label.token)
+                && item.generation == label.generation;
+            let is_vouched_for =
+                self.record.is_some_and(|record| record.vouches_for(&slot.purpose, &item.version_id, text));
+            let is_our_own = label.generation == *self.generation;
+            item.may_be(Some(&public)) && (repeats_the_tags || is_vouched_for || is_our_own)
+        };
+        let labels = facts.versions.get(&item.version_id)?;
+        labels.iter().find_map(|text| {
+            let label = text.parse().ok().filter(|label| is_believed(label, text))?;
+            Some((label, text.clone()))
+        })
+    }
 }
 
 impl Item {
-    /// The version of a secret that counts. `record` is the node's, where it knows of this secret.
+    /// The version of a secret that counts.
     pub(crate) fn found(
-        cluster: &ClusterName,
+        evidence: Evidence<'_>,
         slot: &Slot,
         facts: &SecretFacts,
-        record: Option<&NodeRecord>,
     ) -> Result<Self, ProvisionError> {
-        let first = Self::first(cluster, slot, facts)?;
-        let named = record.and_then(|record| named_by(record, slot));
+        let first = Self::first(evidence.cluster, slot, facts)?;
+        let named = evidence.record.and_then(|record| named_by(record, slot));
         let Some((version_id, public)) = named.filter(|(id, public)| is_of(facts, id, public.as_deref()))
         else {
-            // What is handed out was named by a record before.
-            let mut held = Self::all_held(cluster, slot, facts)?.into_iter();
-            let current = facts.staged(CURRENT);
-            let current = held.find(|item| Some(item.version_id.as_str()) == current);
-            return Ok(current.unwrap_or_else(|| first.labelled(facts)));
+            // A version is handed out after a record has named it, but for the first.
+            return match facts.staged(CURRENT) {
+                Some(current) if current != first.version_id => Err(incomplete(
+                    &facts.arn,
+                    "hands out a version that no record of its node tells of: restore the record",
+                )),
+                _ => Ok(first.labelled(evidence, slot, facts)),
+            };
         };
         let mut item =
             if version_id == first.version_id { first } else { Self { version_id, token: None, ..first } };
         item.public = public;
-        item = item.labelled(facts);
-        if let (Purpose::P2pKey, Some(record)) = (&slot.purpose, record) {
+        item = item.labelled(evidence, slot, facts);
+        if let (Purpose::P2pKey, Some(record)) = (&slot.purpose, evidence.record) {
             item.number = Some(record.version);
         }
         Ok(item)
@@ -64,18 +105,17 @@ impl Item {
 
     /// Every version that is held and of which everything is known.
     pub(crate) fn all_held(
-        cluster: &ClusterName,
+        evidence: Evidence<'_>,
         slot: &Slot,
         facts: &SecretFacts,
     ) -> Result<Vec<Self>, ProvisionError> {
-        let first = Self::first(cluster, slot, facts)?;
-        let ids = facts.versions.keys();
-        let held = ids.filter_map(|id| {
+        let first = Self::first(evidence.cluster, slot, facts)?;
+        let held = facts.versions.keys().filter_map(|id| {
             if *id == first.version_id {
-                return Some(first.clone().labelled(facts));
+                return Some(first.clone().labelled(evidence, slot, facts));
             }
-            let label = label_of(facts, id)?;
-            Some(Self { version_id: id.clone(), ..first.clone() }.described_by(&label))
+            let item = Self { version_id: id.clone(), public: None, token: None, ..first.clone() };
+            Some(item.labelled(evidence, slot, facts)).filter(|item| item.label.is_some())
         });
         Ok(held.collect())
     }
@@ -111,6 +151,7 @@ impl Item {
             token,
             form: protection.zip(origin).map(|(protection, origin)| Form { protection, origin }),
             key: None,
+            label: None,
         })
     }
 
@@ -126,21 +167,21 @@ impl Item {
         self.public.as_deref().zip(public).is_none_or(|(own, other)| own == other)
     }
 
-    fn labelled(self, facts: &SecretFacts) -> Self {
-        match label_of(facts, &self.version_id) {
-            Some(label) => self.described_by(&label),
-            None => self,
-        }
+    /// What a record has to say of its label, so that it is believed from then on.
+    pub(crate) fn label_digest(&self) -> Option<LabelDigest> {
+        self.label.as_deref().map(|label| LabelDigest::of(&self.version_id, label))
     }
 
-    fn described_by(self, label: &VersionLabel) -> Self {
+    fn labelled(self, evidence: Evidence<'_>, slot: &Slot, facts: &SecretFacts) -> Self {
+        let Some((label, text)) = evidence.label_of(slot, facts, &self) else { return self };
         Self {
             public: Some(label.public_base64()),
-            generation: label.generation.clone(),
+            generation: label.generation,
             number: Some(label.number),
             token: Some(label.token),
             form: Some(label.form),
             key: Some(label.key),
+            label: Some(text),
             ..self
         }
     }
@@ -157,17 +198,18 @@ impl Item {
     }
 }
 
-/// What the label of a version says.
-pub(crate) fn label_of(facts: &SecretFacts, version_id: &str) -> Option<VersionLabel> {
-    VersionLabel::among(facts.versions.get(version_id)?)
-}
-
 /// Whether what a record says of a version may be said of this secret, and not of one that had the
 /// name before it.
 fn is_of(facts: &SecretFacts, version_id: &str, public: Option<&str>) -> bool {
-    !facts.store.counts_versions()
-        || facts.versions.contains_key(version_id)
-            && label_of(facts, version_id).is_none_or(|label| Some(label.public_base64().as_str()) == public)
+    let number = |id: &str| id.parse::<u64>().ok();
+    match facts.versions.get(version_id) {
+        _ if !facts.store.counts_versions() => true,
+        Some(labels) => {
+            VersionLabel::among(labels).is_none_or(|label| Some(label.public_base64().as_str()) == public)
+        }
+        // Somebody has handed out others since, and what they left behind is not looked at.
+        None => facts.staged(CURRENT).is_some_and(|current| number(version_id) < number(current)),
+    }
 }
 
 /// Whether a record names any version of a secret.

@@ -15,6 +15,8 @@ mod deaths;
 #[path = "../suite/fixtures.rs"]
 mod fixtures;
 mod moving;
+#[path = "../suite/planted.rs"]
+mod planted;
 mod refusing;
 #[path = "../suite/regenerating.rs"]
 mod regenerating;

@@ -3,8 +3,10 @@
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use provisioning::names::Purpose;
 use provisioning::signed::CanonicalText;
 use provisioning::store::Store;
+use provisioning::version_label::LabelDigest;
 use provisioning::{OperationKind, ProvisionError};
 
 use crate::fixtures::{
@@ -184,18 +186,21 @@ fn what_a_record_names_counts_and_not_the_first_version() {
     let mut rotated = record(&world, 0);
     let counts = crate::STORE == Store::ParameterStore;
     rotated.version_id = if counts { "2" } else { "version-of-a-rotation" }.to_owned();
-    let text = CanonicalText::of(&rotated).unwrap();
-    let text = text.signed(&World::sign(text.digest()), SIGNER).unwrap();
     let mut stored = world.stored.borrow_mut();
-    stored.documents.get_mut("/keyboot/tsm/node/0/record").unwrap().text = text;
     let secret = stored.secrets.get_mut("keyboot/tsm/node/0/p2p-key").unwrap();
     let arn = secret.arn.clone();
     secret.versions.push((rotated.version_id.clone(), "value".to_owned()));
     if counts {
         let mut label = own_labels(secret)["1"].clone();
         label.number = 2;
-        secret.labels.insert(label.to_text().unwrap(), rotated.version_id.clone());
+        let label = label.to_text().unwrap();
+        let digest = LabelDigest::of(&rotated.version_id, &label);
+        rotated.labels.insert(Purpose::P2pKey, vec![digest]);
+        secret.labels.insert(label, rotated.version_id.clone());
     }
+    let text = CanonicalText::of(&rotated).unwrap();
+    let text = text.signed(&World::sign(text.digest()), SIGNER).unwrap();
+    stored.documents.get_mut("/keyboot/tsm/node/0/record").unwrap().text = text;
     drop(stored);
     // What is handed out unasked follows, once.
     for writes in [vec![format!("make_current {arn}")], Vec::new()] {

@@ -302,6 +302,17 @@ pub(crate) fn assert_in_service_of(world: &World, declared: &Declared, owner: &s
             let readers = if has_policy { spec.admitted.to(&slot) } else { Readers::default() };
             assert_eq!(secret.readers, said(&readers), "{}", secret.arn);
             let (version_id, held) = counting(&secret, &spec);
+            // What a label says is believed later only where the record vouches for it, or the tags.
+            for (id, label) in own_labels(&secret) {
+                let is_held = [CURRENT, PREVIOUS].iter().any(|stage| secret.labels.get(*stage) == Some(&id));
+                let text = label.to_text().unwrap();
+                assert!(
+                    label.generation.as_str() == secret.tags["keyboot:generation"]
+                        || !is_held
+                        || record.vouches_for(&purpose, &id, &text),
+                    "the record of node {number} does not vouch for {text}"
+                );
+            }
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { panic!("node {number} accepts {} keys", keys.len()) };
                 assert_eq!(
