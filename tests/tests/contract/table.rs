@@ -2,7 +2,8 @@
 //! each envelope of a cluster of three nodes.
 //!
 //! What decides is what is deployed: the template's key policy, its reader policies, the policies that the
-//! README gives to roles of other accounts, and the resource policies that the function itself wrote.
+//! README gives to roles of other accounts, and the resource policies that the function itself wrote. Secrets
+//! in Parameter Store have no policies of their own: of those the key's policy decides.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -50,6 +51,25 @@ const WANTED: &[(&str, &str)] = &[
     ("a role with forged tags, of node 1's account", "....... ....... ......."),
 ];
 
+/// The same of secrets in Parameter Store, whose readers are of the keys' account. Who is in the account and
+/// reads nothing has a policy that allows him everything.
+const WANTED_OF_PARAMETERS: &[(&str, &str)] = &[
+    ("node 0", "++...++ ....... ......."),
+    ("node 1", "....... ++...++ ......."),
+    ("node 2", "....... ....... ++...++"),
+    ("a second role of node 2", "....... ....... ++...++"),
+    ("client of a", "..+.... ..+.... ..+...."),
+    ("client of b", "...+... ...+... ...+..."),
+    ("manager", "....+.. ....+.. ....+.."),
+    ("node-keys", "....... ....... ......."),
+    ("the keys' account's administrator", "....... ....... ......."),
+    ("the keys' account's root user", "....... ....... ......."),
+    ("an administrator of another account", "....... ....... ......."),
+    ("node 1's namesake in another account", "....... ....... ......."),
+    ("node 1's name under another path", "....... ....... ......."),
+    ("a role with forged tags", "....... ....... ......."),
+];
+
 const PURPOSES: [&str; 5] =
     ["p2p-key", "share-encryption-password", "api-key/a", "api-key/b", "management-key"];
 
@@ -76,6 +96,27 @@ async fn made() -> Result<Stage> {
         ("ShareDocuments", "true"),
     ])
     .await?;
+    create(stage).await
+}
+
+/// The same stack with its secrets in Parameter Store, and everybody in its own account.
+async fn made_in_parameter_store() -> Result<Stage> {
+    let readers = [KmsStack::readers(STACK_ID, [0, 1, 2]), format!("2={}", role(KEYS, "tsm-node-2-rescue"))];
+    let clients = [format!("a={}", role(KEYS, "client-a")), format!("b={}", role(KEYS, "client-b"))];
+    let stage = Stage::with([
+        ("Nodes", "0,1,2"),
+        ("Applications", "a,b"),
+        ("Store", "ParameterStore"),
+        ("ReaderPrincipals", readers.join(",").as_str()),
+        ("ClientPrincipals", clients.join(",").as_str()),
+        ("ManagementPrincipals", role(KEYS, "manager").as_str()),
+    ])
+    .await?;
+    create(stage).await
+}
+
+/// Makes a stack's keys.
+async fn create(stage: Stage) -> Result<Stage> {
     // As CloudFormation sends them for this template.
     let Value::Object(declared) = stage.stack.properties() else { anyhow::bail!("no properties") };
     let declared = Properties(declared);
@@ -113,32 +154,65 @@ fn adapt(value: &mut Value, stage: &Stage, node: u32) {
     }
 }
 
+/// A client with an access key of the double.
+fn cloud(stage: &Stage, key: &str) -> Cloud {
+    Cloud::with(&stage.double.endpoint(), Credentials::new(key, "of-nobody", None, None, "table"))
+}
+
+/// A client with a new role that has this policy.
+fn with_role(stage: &Stage, arn: &str, policy: &str) -> Result<Cloud> {
+    Ok(cloud(stage, &stage.double.with(|world| world.add_role(arn, &[policy.to_owned()]))?))
+}
+
+/// A client with a role that is allowed everything, and says of itself that it is node 1.
+fn forger(stage: &Stage, account: &str) -> Result<Cloud> {
+    let arn = role(account, "forger");
+    let forger = with_role(stage, &arn, &everything())?;
+    stage.double.with(|world| {
+        for (key, value) in
+            [("keyboot:node", "1"), ("keyboot:cluster", "keyboot/tsm"), ("keyboot:purpose", "p2p-key")]
+        {
+            world.tag_role(&arn, key, value);
+        }
+    });
+    Ok(forger)
+}
+
+/// A policy that allows everything.
+fn everything() -> String {
+    let all = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    json!({"Version": "2012-10-17", "Statement": [all]}).to_string()
+}
+
+/// Everybody in Parameter Store's table, by the names in it.
+fn everybody_of_parameters(stage: &Stage) -> Result<BTreeMap<&'static str, Cloud>> {
+    let all = |account: &str, name: &str| with_role(stage, &role(account, name), &everything());
+    Ok(BTreeMap::from([
+        ("node 0", cloud(stage, &stage.stack.nodes[&0])),
+        ("node 1", cloud(stage, &stage.stack.nodes[&1])),
+        ("node 2", cloud(stage, &stage.stack.nodes[&2])),
+        ("a second role of node 2", all(KEYS, "tsm-node-2-rescue")?),
+        ("client of a", all(KEYS, "client-a")?),
+        ("client of b", all(KEYS, "client-b")?),
+        ("manager", all(KEYS, "manager")?),
+        ("node-keys", cloud(stage, &stage.stack.access_key)),
+        ("the keys' account's administrator", all(KEYS, "admin")?),
+        ("the keys' account's root user", cloud(stage, KEYS)),
+        ("an administrator of another account", all(ONE, "admin")?),
+        ("node 1's namesake in another account", all(ONE, "kms-node-1")?),
+        ("node 1's name under another path", all(KEYS, "nodes/kms-node-1")?),
+        ("a role with forged tags", forger(stage, KEYS)?),
+    ]))
+}
+
 /// Everybody, by the names of the table.
 fn everybody(stage: &Stage) -> Result<BTreeMap<&'static str, Cloud>> {
-    let cloud = |key: &str| {
-        Cloud::with(&stage.double.endpoint(), Credentials::new(key, "of-nobody", None, None, "table"))
-    };
-    let add = |arn: String, policy: &str| -> Result<Cloud> {
-        Ok(cloud(&stage.double.with(|world| world.add_role(&arn, &[policy.to_owned()]))?))
-    };
-    let all =
-        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
-    let all = all.to_string();
+    let cloud = |key: &str| cloud(stage, key);
+    let add = |arn: String, policy: &str| with_role(stage, &arn, policy);
+    let all = everything();
     let node = |index| policy_of_the_readme(stage, "<!-- policy of a node's role -->", index);
     let client = policy_of_the_readme(stage, "<!-- policy of a client's role -->", 1)?;
     let manager = policy_of_the_readme(stage, "<!-- policy of a manager's role -->", 1)?;
-    let tagged = |account: &str| -> Result<Cloud> {
-        let arn = role(account, "forger");
-        let forger = add(arn.clone(), &all)?;
-        stage.double.with(|world| {
-            for (key, value) in
-                [("keyboot:node", "1"), ("keyboot:cluster", "keyboot/tsm"), ("keyboot:purpose", "p2p-key")]
-            {
-                world.tag_role(&arn, key, value);
-            }
-        });
-        Ok(forger)
-    };
     Ok(BTreeMap::from([
         ("node 0, of the keys' account", cloud(&stage.stack.nodes[&0])),
         ("node 1, of another account", add(role(ONE, "nodes/tsm-node-1"), &node(1)?)?),
@@ -158,8 +232,8 @@ fn everybody(stage: &Stage) -> Result<BTreeMap<&'static str, Cloud>> {
         ("a role with node 1's policy, of the keys' account", cloud(&stage.stack.nodes[&1])),
         ("node 0's namesake in another account", add(role(ONE, "kms-node-0"), &all)?),
         ("node 1's name under another path", add(role(ONE, "tsm-node-1"), &all)?),
-        ("a role with forged tags, of the keys' account", tagged(KEYS)?),
-        ("a role with forged tags, of node 1's account", tagged(ONE)?),
+        ("a role with forged tags, of the keys' account", forger(stage, KEYS)?),
+        ("a role with forged tags, of node 1's account", forger(stage, ONE)?),
     ]))
 }
 
@@ -186,8 +260,13 @@ async fn row(stage: &Stage, cloud: &Cloud) -> Result<String> {
             let secret = stored.secrets.get(&name).with_context(|| format!("there is no {name}"))?;
             let (version, value) = secret.current().context("no version")?;
             // As a reader asks: by full ARN, the version that its record names.
-            let read = cloud.secrets().get_secret_value().secret_id(&secret.arn).version_id(version);
-            cells.push(verdict(read.send().await));
+            cells.push(if secret.arn.contains(":ssm:") {
+                let read = cloud.parameters().get_parameter().name(format!("{}:{version}", secret.arn));
+                verdict(read.with_decryption(true).send().await)
+            } else {
+                let read = cloud.secrets().get_secret_value().secret_id(&secret.arn).version_id(version);
+                verdict(read.send().await)
+            });
             if let Ok(envelope) = serde_json::from_str::<Value>(value)
                 && let Some(ciphertext) = envelope["sealed"].as_str()
             {
@@ -211,10 +290,23 @@ const SECRETS: usize = PURPOSES.len();
 /// Compares each row with what is wanted, and shows the whole table if one cell differs. `counts` says
 /// which of a node's cells do.
 async fn assert_table(stage: &Stage, counts: impl Fn(usize) -> bool) -> Result<()> {
-    let everybody = everybody(stage)?;
-    ensure!(everybody.len() == WANTED.len(), "{} principals and {} rows", everybody.len(), WANTED.len());
+    assert_rows(stage, WANTED, &everybody(stage)?, counts).await
+}
+
+async fn assert_rows(
+    stage: &Stage,
+    rows: &[(&str, &str)],
+    everybody: &BTreeMap<&str, Cloud>,
+    counts: impl Fn(usize) -> bool,
+) -> Result<()> {
+    ensure!(everybody.len() == rows.len(), "{} principals and {} rows", everybody.len(), rows.len());
+    // A refusal proves something beside what is allowed: somebody reads each column.
+    for column in 0..rows[0].1.len() {
+        let cells: String = rows.iter().filter_map(|(_, row)| row.chars().nth(column)).collect();
+        ensure!(cells.contains('+') || cells.trim().is_empty(), "nobody reads column {column}");
+    }
     let (mut report, mut wrong) = (String::new(), 0);
-    for (who, wanted) in WANTED {
+    for (who, wanted) in rows {
         let found = row(stage, everybody.get(who).with_context(|| format!("nobody is {who}"))?).await?;
         ensure!(found.len() == wanted.len(), "a row of {} cells", found.len());
         let cells = wanted.split(' ').zip(found.split(' '));
@@ -230,12 +322,13 @@ async fn assert_table(stage: &Stage, counts: impl Fn(usize) -> bool) -> Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_reads_what_the_table_says_and_nothing_else() -> Result<()> {
-    // A refusal proves something beside what is allowed: somebody reads each column.
-    for column in 0..WANTED[0].1.len() {
-        let cells: String = WANTED.iter().filter_map(|(_, row)| row.chars().nth(column)).collect();
-        ensure!(cells.contains('+') || cells.trim().is_empty(), "nobody reads column {column}");
-    }
     assert_table(&made().await?, |_| true).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_of_secrets_in_parameter_store() -> Result<()> {
+    let stage = made_in_parameter_store().await?;
+    assert_rows(&stage, WANTED_OF_PARAMETERS, &everybody_of_parameters(&stage)?, |_| true).await
 }
 
 /// Each of the two policies on the keys' side keeps to the table by itself, whatever becomes of the
