@@ -94,7 +94,8 @@ impl SecretsManager<'_> {
             .put_secret_value()
             .secret_id(version.arn)
             .client_request_token(version.token)
-            .version_stages(version.label)
+            .version_stages(&version.label.label)
+            .version_stages(&version.label.signature)
             // EXPOSE: to the store, over TLS.
             .secret_string(version.value.expose());
         let exists = || PortError::Exists { what: format!("version {} of {}", version.token, version.arn) };

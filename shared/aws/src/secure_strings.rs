@@ -26,7 +26,7 @@ use provisioning::ports::{
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
 use provisioning::store::Store;
-use provisioning::version_label::VersionLabel;
+use provisioning::version_label::{SignedLabel, VersionLabel};
 
 use crate::failure::{code, failure};
 use crate::parameter_store::EXISTS;
@@ -68,7 +68,9 @@ impl SecureStrings<'_> {
             .r#type(ParameterType::SecureString)
             .tier(ParameterTier::Advanced)
             .key_id(secret.key.as_str())
-            .description(secret.label.unwrap_or(secret.description))
+            .description(
+                secret.label.map_or_else(|| secret.description.to_owned(), SignedLabel::to_description),
+            )
             .set_tags(Some(tags_of(&tags)?))
             .overwrite(false)
             // EXPOSE: to the store, over TLS.
@@ -129,7 +131,7 @@ impl SecureStrings<'_> {
             .r#type(ParameterType::SecureString)
             .tier(ParameterTier::Advanced)
             .key_id(version.key.as_str())
-            .description(version.label)
+            .description(version.label.to_description())
             .overwrite(true)
             // EXPOSE: to the store, over TLS.
             .value(version.value.expose());
@@ -341,7 +343,7 @@ impl SecureStrings<'_> {
             };
             versions.extend(page.parameters.unwrap_or_default().into_iter().map(|found| Past {
                 number: found.version,
-                label: found.description.and_then(|text| text.parse().ok()),
+                label: found.description.as_deref().and_then(SignedLabel::in_description),
                 labels: found.labels.unwrap_or_default().into_iter().collect(),
             }));
             next = page.next_token.filter(|token| !token.is_empty());
@@ -382,22 +384,24 @@ impl SecureStrings<'_> {
 /// A version, as a parameter's history tells of it.
 struct Past {
     number: i64,
-    /// What its description says, where it is one of ours.
-    label: Option<VersionLabel>,
+    /// What its description says, where it is one of ours, and the signature behind it.
+    label: Option<(VersionLabel, Option<String>)>,
     labels: BTreeSet<String>,
 }
 
 impl Past {
     fn is_of_the_request_of(&self, other: &Self) -> bool {
         let request = |version: &Self| {
-            version.label.as_ref().map(|label| (label.token, label.generation.as_str().to_owned()))
+            let label = version.label.as_ref().map(|(label, _)| label);
+            label.map(|label| (label.token, label.generation.as_str().to_owned()))
         };
         request(self).is_some() && request(self) == request(other)
     }
 }
 
 /// The versions that can count, with what is known of each: the current one, the one before it, and
-/// those that came after both, without the ones that a slower delivery of a request put.
+/// those that came after both, without the ones that a slower delivery of a request put. Of the newest
+/// there is at least its number.
 fn held(history: &[Past]) -> BTreeMap<String, BTreeSet<String>> {
     let staged = |label: &str| history.iter().find(|version| version.labels.contains(label));
     let (current, previous) = (staged(CURRENT_LABEL), staged(PREVIOUS_LABEL));
@@ -418,8 +422,13 @@ fn held(history: &[Past]) -> BTreeMap<String, BTreeSet<String>> {
         if known.is_empty() && (version.number <= newest || !is_first(version)) {
             continue;
         }
-        known.extend(version.label.as_ref().and_then(|label| label.to_text().ok()));
+        if let Some((label, signature)) = &version.label {
+            known.extend(label.to_text().ok().into_iter().chain(signature.clone()));
+        }
         held.insert(version.number.to_string(), known);
+    }
+    if let Some(newest) = history.last() {
+        held.entry(newest.number.to_string()).or_default();
     }
     held
 }
@@ -465,7 +474,7 @@ mod tests {
     fn past(number: i64, request: &str, labels: &[&str]) -> Past {
         let label = format!("keyboot-b93d48954fb38451-{number}-ek-128f496b-{request}-_-8-");
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        Past { number, label: label.parse().ok(), labels }
+        Past { number, label: SignedLabel::in_description(&label), labels }
     }
 
     fn numbers(history: &[Past]) -> Vec<String> {
@@ -493,6 +502,9 @@ mod tests {
     fn of_two_deliveries_of_one_request_the_first_version_is_the_one() {
         let twice = [past(1, "a", &["current"]), past(2, "b", &[]), past(3, "b", &[]), past(4, "c", &[])];
         assert_eq!(numbers(&twice), ["1 AWSCURRENT", "2", "4"]);
+        // Of the newest one its number is known, since the next one follows it, and nothing else.
+        let newest = held(&[past(1, "a", &["current"]), past(2, "b", &[]), past(3, "b", &[])]);
+        assert_eq!(newest["3"], BTreeSet::new());
         // What tells nothing of itself is no duplicate.
         let mut foreign = [past(1, "a", &["current"]), past(2, "b", &[]), past(3, "b", &[])];
         foreign[2].label = None;

@@ -15,12 +15,12 @@ use crate::operation::{Operation, OperationKind};
 use crate::outcome::{NodeOutcome, Outcome};
 use crate::overtaking::refuse_what_was_overtaken;
 use crate::parallel::{at_most, both, each};
-use crate::planning::{Plan, incomplete, public_key};
+use crate::planning::{Plan, UNKNOWN, incomplete, public_key};
 use crate::ports::{MakeError, PortError, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::{note, publish, refused, sign};
 use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
-use crate::renewing::{Renewal, Switch};
+use crate::renewing::Switch;
 use crate::roster::{self, RosterEntry, RosterIndex};
 use crate::versions::Item;
 
@@ -60,7 +60,7 @@ impl Drafts {
         let (mut records, mut environments) = (Vec::new(), Vec::new());
         for &index in &spec.nodes {
             let previous = observed.record(index);
-            let record = draft_record(spec, index, &items, &plan.renewed, previous)?;
+            let record = draft_record(spec, index, &items, previous)?;
             // What is about to vanish is written anew, but once.
             let anew = may_vanish(index) && !observed.has_published(&operation.generation, index);
             // What was adopted gets our own signature as soon as it cannot be handed back any more.
@@ -89,6 +89,7 @@ impl Drafts {
             owner: operation.owner.id.to_string(),
             pages: pages.len(),
             regenerate: spec.regenerate.clone(),
+            regenerate_before: observed.index().and_then(|previous| previous.token_before(spec.token())),
             schema: roster::SCHEMA,
             serial: 1,
             sha256: roster::digest(&pages),
@@ -297,7 +298,7 @@ pub(crate) fn differing_documents(
             continue;
         }
         let previous = observed.record(index);
-        let record = draft_record(spec, index, &plan.kept, &BTreeMap::new(), previous)?;
+        let record = draft_record(spec, index, &plan.kept, previous)?;
         let environment = draft_environment(world, spec, index, &plan.kept)?;
         differing += usize::from(previous != Some(&record));
         differing += usize::from(observed.environments.get(&index) != Some(&environment));
@@ -353,7 +354,6 @@ fn draft_record(
     spec: &ClusterSpec,
     index: NodeIndex,
     items: &BTreeMap<Slot, Item>,
-    renewed: &BTreeMap<Slot, Renewal>,
     previous: Option<&NodeRecord>,
 ) -> Result<NodeRecord, ProvisionError> {
     let item = |purpose: Purpose| {
@@ -378,7 +378,7 @@ fn draft_record(
             .public
             .as_deref()
             .and_then(|hash| hash.parse().ok())
-            .ok_or_else(|| incomplete(&item.arn, "has no tag with its hash: restore its tags"))?;
+            .ok_or_else(|| incomplete(&item.arn, UNKNOWN))?;
         let version_id = Some(item.version_id.clone());
         Ok(vec![AcceptedKey { hash, state: KeyState::Current, until: None, version_id }])
     };
@@ -396,15 +396,6 @@ fn draft_record(
     };
     let share_version_id =
         if spec.share_password { Some(item(Purpose::SharePassword)?.1.version_id.clone()) } else { None };
-    let labels = spec.purposes().into_iter().filter_map(|purpose| {
-        let slot = Slot { index, purpose };
-        let item = items.get(&slot)?;
-        let digests = renewed.get(&slot).and_then(|renewal| renewal.label_digests(item)).or_else(|| {
-            let record = previous.filter(|record| item.is_named_by(record, &slot))?;
-            record.labels.get(&slot.purpose).cloned()
-        })?;
-        (!digests.is_empty()).then_some((slot.purpose, digests))
-    });
     let known =
         previous.filter(|record| record.version_id == p2p.version_id && record.public_key == public_key);
     let record = NodeRecord {
@@ -414,7 +405,6 @@ fn draft_record(
         fingerprint: public_key.fingerprint(),
         generation: known.map_or_else(|| p2p.generation.clone(), |record| record.generation.clone()),
         index,
-        labels: labels.collect(),
         management_keys,
         pending: known.and_then(|record| record.pending.clone()),
         public_key,

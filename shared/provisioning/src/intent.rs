@@ -119,6 +119,7 @@ mod tests {
             owner: String::new(),
             pages: 0,
             regenerate: None,
+            regenerate_before: None,
             schema: 1,
             serial,
             sha256: String::new(),

@@ -249,8 +249,7 @@ impl FromStr for NodeIndex {
 }
 
 /// What a secret is for.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum Purpose {
     /// The node's private key towards its peers.
     P2pKey,
@@ -283,20 +282,6 @@ impl FromStr for Purpose {
                 .find(|purpose| purpose.to_string() == text)
                 .ok_or(NameError { allowed: PURPOSE_ALLOWED }),
         }
-    }
-}
-
-impl TryFrom<String> for Purpose {
-    type Error = NameError;
-
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
-    }
-}
-
-impl From<Purpose> for String {
-    fn from(purpose: Purpose) -> Self {
-        purpose.to_string()
     }
 }
 

@@ -15,8 +15,7 @@ use crate::ownership::{Owner, generation_of};
 use crate::ports::SecretFacts;
 use crate::properties::{ClusterSpec, LenientSpec, PropertyFault};
 use crate::publishing::refused;
-use crate::renewing::Renewal;
-use crate::roster::RosterIndex;
+use crate::renewing::{Renewal, Tokens};
 use crate::signed::DocumentError;
 use crate::store::Store;
 use crate::version_label::KeyDigest;
@@ -134,7 +133,8 @@ impl Plan {
     ) -> Result<Self, ProvisionError> {
         let mut plan = Self { noted: observed.open_intent().is_some(), ..Self::default() };
         let never_listed = observed.never_listed(None);
-        let applied = observed.index().map(RosterIndex::token);
+        let evidence = Evidence::of(operation, observed);
+        let tokens = Tokens::of(operation, spec, observed.index());
         let mut remarks = Remarks::default();
         for slot in spec.slots() {
             let Some(Place::Ours(facts)) = observed.secrets.get(&slot) else {
@@ -144,13 +144,12 @@ impl Plan {
             // A record that is older than its node's secret does not know of it.
             let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
             let stored = observed.record(slot.index);
-            let evidence = Evidence::of(operation, stored.filter(|_| !is_unlisted));
-            let mut item = Item::found(evidence, &slot, facts)?;
+            let mut item = Item::found(evidence, &slot, facts, stored.filter(|_| !is_unlisted))?;
             let number = first_number(observed, &slot);
             if slot.purpose == Purpose::P2pKey {
                 item.number = item.number.or(Some(number));
             }
-            let renewal = Renewal::of(evidence, spec, &slot, facts, &item, applied)?;
+            let renewal = Renewal::of(evidence, spec, &slot, facts, &item, &tokens)?;
             let counts = renewal.as_ref().map_or(Some(&item), Renewal::held);
             if let Some(counts) = counts {
                 refuse_a_change_of_kind(spec, &slot, facts, counts)?;
@@ -207,7 +206,7 @@ fn refuse_a_change_of_kind(
         })
     };
     if !slot.purpose.is_read_by_the_node() {
-        return Ok(());
+        return if item.public.is_some() { Ok(()) } else { Err(incomplete(&facts.arn, UNKNOWN)) };
     }
     let form = item.form.ok_or_else(|| {
         incomplete(&facts.arn, "has no tag that says how it is protected: restore its tags")
@@ -280,6 +279,10 @@ pub(crate) fn first_number(observed: &Observed, slot: &Slot) -> u64 {
     record.map_or(1, |record| record.version + 1)
 }
 
+/// What is wrong with a version whose public half nothing tells.
+pub(crate) const UNKNOWN: &str = "holds a version of which neither its tags nor a signature tell: restore \
+                                  its tags, or use a new Regenerate";
+
 pub(crate) fn incomplete(subject: &str, fault: &'static str) -> ProvisionError {
     ProvisionError::Incomplete { subject: subject.to_owned(), fault }
 }
@@ -289,5 +292,5 @@ pub(crate) fn public_key(slot: &Slot, item: &Item, subject: &str) -> Result<P2pP
     item.public
         .as_deref()
         .and_then(|spki| P2pPublicKey::from_spki_base64(spki).ok())
-        .ok_or_else(|| incomplete(subject, "has no tag with its public key: restore its tags"))
+        .ok_or_else(|| incomplete(subject, UNKNOWN))
 }

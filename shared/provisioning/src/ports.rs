@@ -20,6 +20,7 @@ use crate::principals::Readers;
 use crate::properties::KmsKeyArn;
 use crate::sealing::{EncryptionContext, StoredValue};
 use crate::store::Store;
+use crate::version_label::SignedLabel;
 
 /// Why a call to a store, a key or the stack failed, by what the caller does next.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -81,7 +82,7 @@ pub struct NewSecret<'a> {
     pub description: &'a str,
     /// What must be known of its first version, where the store keeps that with each version; none of
     /// what has no public half.
-    pub label: Option<&'a str>,
+    pub label: Option<&'a SignedLabel>,
     /// Its tags: set in the call that creates it.
     pub tags: &'a Tags,
 }
@@ -107,8 +108,8 @@ pub struct NewVersion<'a> {
     pub token: &'a str,
     /// The value.
     pub value: &'a StoredValue,
-    /// The one label it gets, in the same call.
-    pub label: &'a str,
+    /// What tells what it is, in the same call.
+    pub label: &'a SignedLabel,
     /// The key that it is encrypted with; the secret's own, where versions share one.
     pub key: &'a KmsKeyArn,
 }

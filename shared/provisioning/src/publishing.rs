@@ -1,12 +1,13 @@
-//! Signing and publishing documents.
+//! Signing and publishing documents, and signing labels.
 
 use crate::audit::{Action, AuditEvent};
 use crate::authority::Permit;
 use crate::error::ProvisionError;
-use crate::names::ParameterName;
+use crate::names::{ParameterName, SecretName};
 use crate::operation::Operation;
 use crate::ports::{AuditLog, PortError, RecordSigner, World};
 use crate::signed::{CanonicalText, Document, DocumentError};
+use crate::version_label::SignedLabel;
 
 /// Signs a document and gives the text that is stored.
 pub(crate) async fn sign<D: Document>(
@@ -21,6 +22,18 @@ pub(crate) async fn sign<D: Document>(
     text.signed(&[0; 72], world.signer()).map_err(refused)?;
     let signature = world.sign_digest(permit, text.digest()).await?;
     text.signed(&signature, world.signer()).map_err(refused)
+}
+
+/// Signs what a label says of a version.
+pub(crate) async fn sign_label(
+    world: &impl RecordSigner,
+    permit: &Permit,
+    secret: &SecretName,
+    version_id: &str,
+    label: String,
+) -> Result<SignedLabel, PortError> {
+    let signature = world.sign_digest(permit, SignedLabel::digest(secret, version_id, &label)).await?;
+    Ok(SignedLabel::new(label, &signature))
 }
 
 /// Writes a document, whether or not one stands there, and writes down that it did.

@@ -107,7 +107,7 @@ impl Attempt<'_> {
             // A policy that names an earlier role of the function keeps this one from putting versions.
             refuse_what_was_overtaken(world, operation, observed, !admissions.is_empty()).await?;
             admit(world, permit, operation, std::mem::take(&mut admissions)).await?;
-            self.plan.renew(world, permit, operation, spec).await?;
+            self.plan.renew(world, permit, operation, spec, observed).await?;
         }
         let drafts = Drafts::of(world, operation, spec, observed, &self.plan)?;
         let is_done = !drafts.differ() && leaving.changes_nothing() && observed.intent.is_none();

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::names::{Application, ClusterName, NodeIndex, Purpose};
 use crate::ownership::Generation;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
-use crate::version_label::LabelDigest;
 
 /// The schema number of a record.
 pub const SCHEMA: u32 = 1;
@@ -36,10 +35,6 @@ pub struct NodeRecord {
     pub generation: Generation,
     /// The node's index.
     pub index: NodeIndex,
-    /// The labels that this record vouches for, by secret: that of the version that counts, and of the
-    /// one that counted before it. What another label says of a version is not believed.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<Purpose, Vec<LabelDigest>>,
     /// The keys accepted by the node's management interface.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub management_keys: Vec<AcceptedKey>,
@@ -188,13 +183,6 @@ impl NodeRecord {
             Purpose::ManagementKey => hash(&self.management_keys),
             Purpose::ApiKey(application) => hash(self.api_keys.get(application)?),
         }
-    }
-
-    /// Whether `label` is the one that `version_id` of the secret for `purpose` was given.
-    #[must_use]
-    pub fn vouches_for(&self, purpose: &Purpose, version_id: &str, label: &str) -> bool {
-        let digest = LabelDigest::of(version_id, label);
-        self.labels.get(purpose).is_some_and(|labels| labels.contains(&digest))
     }
 
     /// This record with the serial number that follows `previous`, or `previous` itself when

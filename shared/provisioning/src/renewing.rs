@@ -4,9 +4,8 @@
 //! is held under that token is used again, and otherwise a new one is put, under an id that follows
 //! from the request, so that a retry and a duplicate meet the version of the first. Before anything
 //! is published, the version that counted until now gets a label of its own: by it a rollback finds
-//! it, and the store keeps it. The record that names the new version vouches for both labels: what
-//! anybody else has put and labelled is never used again. A version that no record names is never used,
-//! so nothing is taken back.
+//! it, and the store keeps it. What is not signed was put by somebody else, and is never used again. A
+//! version that no record names is never used, so nothing is taken back.
 //! The share-encryption password is never renewed.
 
 use crate::audit::{Action, AuditEvent};
@@ -16,13 +15,15 @@ use crate::making::{MadeValue, make_value};
 use crate::names::{Purpose, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
-use crate::ownership::further_version_token;
+use crate::ownership::{Generation, further_version_token};
 use crate::parallel::each;
 use crate::planning::{Plan, incomplete};
 use crate::ports::{CURRENT, MakeError, NewVersion, PREVIOUS, PortError, SecretFacts, World};
 use crate::properties::ClusterSpec;
+use crate::publishing::sign_label;
+use crate::roster::RosterIndex;
 use crate::sealing::{KeyOrigin, Protection};
-use crate::version_label::{Form, KeyDigest, LabelDigest, LabelError, TokenDigest, VersionLabel};
+use crate::version_label::{Form, KeyDigest, LabelError, TokenDigest, VersionLabel, is_ours};
 use crate::versions::{Evidence, Item};
 
 /// What has to be done to a secret so that another version of it can count.
@@ -30,9 +31,7 @@ use crate::versions::{Evidence, Item};
 pub(crate) struct Renewal {
     /// The version that counted until now.
     old: Item,
-    /// Its label.
-    label: Option<String>,
-    /// The same, where it has to be given it.
+    /// The label that has to be signed and put on it.
     mark: Option<String>,
     /// Whether further versions have to be encrypted with another key.
     rekeyed: bool,
@@ -46,30 +45,59 @@ enum Next {
     Same,
     /// One that is held.
     Held(Item),
-    /// One to make, with this number.
-    New(u64),
+    /// One to make, with this number, which gets this id if nobody is faster.
+    New(u64, String),
+}
+
+/// On whose behalf secrets are renewed, and what was there before.
+#[derive(Clone, Copy)]
+struct Renewing<'a> {
+    operation: &'a Operation,
+    spec: &'a ClusterSpec,
+    observed: &'a Observed,
+}
+
+/// Which tokens lead back to a version that is held.
+pub(crate) struct Tokens {
+    /// The one that is declared.
+    declared: TokenDigest,
+    /// The one that the roster was written under.
+    applied: Option<TokenDigest>,
+    /// Whether the one that is declared leads back: it is applied, or was the one before. Of an older one
+    /// nothing is held, whoever kept a version of it.
+    leads_back: bool,
+    /// The request that is carried out: it goes on with what it has put itself.
+    generation: Generation,
+}
+
+impl Tokens {
+    pub(crate) fn of(operation: &Operation, spec: &ClusterSpec, index: Option<&RosterIndex>) -> Self {
+        let (declared, applied) = (spec.token(), index.map(RosterIndex::token));
+        let before = index.and_then(|index| index.regenerate_before);
+        let leads_back = applied.is_none_or(|applied| applied == declared) || before == Some(declared);
+        Self { declared, applied, leads_back, generation: operation.generation.clone() }
+    }
 }
 
 impl Renewal {
     /// What has to be done to the secret for `slot` of which version `old` counts; none where nothing
-    /// has. `applied` is the token that the roster was written under.
+    /// has.
     pub(crate) fn of(
         evidence: Evidence<'_>,
         spec: &ClusterSpec,
         slot: &Slot,
         facts: &SecretFacts,
         old: &Item,
-        applied: Option<TokenDigest>,
+        tokens: &Tokens,
     ) -> Result<Option<Self>, ProvisionError> {
-        let declared = spec.token();
+        let (declared, applied) = (tokens.declared, tokens.applied);
         let shares_key = !facts.store.counts_versions();
         let is_other_key = shares_key && facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
-        let held = Item::all_held(evidence, slot, facts)?;
+        let held = Item::all_signed(evidence, slot, facts)?;
         let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
         let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
-        // A version that nobody described counts as long as no other was set aside for this token.
-        let is_marked = |item: &Item| old.token.is_some() || item.key.is_some();
-        let fitting = held.into_iter().filter(|item| fits(item) && is_marked(item));
+        let may_come_back = |item: &Item| tokens.leads_back || item.generation == tokens.generation;
+        let fitting = held.into_iter().filter(|item| fits(item) && may_come_back(item));
         let again = fitting.max_by_key(|item| item.number);
         let counts = match old.token {
             Some(token) => token == declared,
@@ -79,32 +107,29 @@ impl Renewal {
         if counts || slot.purpose == Purpose::SharePassword {
             // A renewal that was given up may have come as far as the key.
             let rekeyed = is_other_key && old.key == Some(KeyDigest::of(spec.kms_key.as_str()));
-            let renewal = Self { old: old.clone(), label: None, mark: None, rekeyed, next: Next::Same };
+            let renewal = Self { old: old.clone(), mark: None, rekeyed, next: Next::Same };
             return Ok(rekeyed.then_some(renewal));
         }
-        let label = match (&old.label, old.token.or(applied.filter(|_| again.is_none()))) {
-            (Some(label), _) => Some(label.clone()),
+        let token = old.token.or(applied.filter(|_| again.is_none()));
+        let mark = match token.filter(|_| old.label.is_none() && old.public.is_some()) {
             // Where versions are counted, every one has been given its label with its value.
-            (None, Some(token)) if shares_key => Some(mark_of(old, facts, token)?),
+            Some(token) if shares_key => Some(mark_of(old, facts, token)?),
             _ => None,
         };
-        let labels = facts.versions.get(&old.version_id);
-        let mark = label.clone().filter(|label| labels.is_none_or(|labels| !labels.contains(label)));
-        let next = again.map_or(Next::New(last + 1), Next::Held);
-        Ok(Some(Self { old: old.clone(), label, mark, rekeyed: is_other_key, next }))
-    }
-
-    /// What the record that names `item` from now on has to say of its label and of the one before;
-    /// nothing where it is the one before.
-    pub(crate) fn label_digests(&self, item: &Item) -> Option<Vec<LabelDigest>> {
-        let Self { old, label, .. } = self;
-        let before = label.as_deref().map(|label| LabelDigest::of(&old.version_id, label));
-        (item.version_id != old.version_id).then(|| item.label_digest().into_iter().chain(before).collect())
+        let next = again.map_or_else(
+            || {
+                let name = evidence.cluster.secret_name(slot.index, &slot.purpose);
+                let token = further_version_token(&tokens.generation, &name);
+                Next::New(last + 1, facts.store.next_version_id(&token, &facts.versions))
+            },
+            Next::Held,
+        );
+        Ok(Some(Self { old: old.clone(), mark, rekeyed: is_other_key, next }))
     }
 
     /// Whether a new value has to be made.
     pub(crate) fn makes(&self) -> bool {
-        matches!(self.next, Next::New(_))
+        matches!(self.next, Next::New(..))
     }
 
     /// The version that is used again, if that is what is done.
@@ -112,7 +137,7 @@ impl Renewal {
         match &self.next {
             Next::Same => Some(&self.old),
             Next::Held(item) => Some(item),
-            Next::New(_) => None,
+            Next::New(..) => None,
         }
     }
 
@@ -122,14 +147,18 @@ impl Renewal {
         &self,
         world: &impl World,
         permit: &Permit,
-        operation: &Operation,
-        spec: &ClusterSpec,
+        on_behalf: Renewing<'_>,
         slot: &Slot,
         made: Option<&MadeValue>,
     ) -> Result<Item, ProvisionError> {
+        let Renewing { operation, spec, .. } = on_behalf;
         let arn = &self.old.arn;
         if let Some(mark) = &self.mark {
-            world.label_version(permit, arn, &self.old.version_id, mark).await?;
+            let (name, id) = (spec.cluster.secret_name(slot.index, &slot.purpose), &self.old.version_id);
+            let mark = sign_label(world, permit, &name, id, mark.clone()).await?;
+            for label in [&mark.signature, &mark.label] {
+                world.label_version(permit, arn, id, label).await?;
+            }
         }
         if self.rekeyed {
             world.encrypt_with(permit, arn, &spec.kms_key).await?;
@@ -137,8 +166,10 @@ impl Renewal {
             world.record(&event.of(slot).because(spec.kms_key.as_str()));
         }
         match (&self.next, made) {
-            (Next::New(number), Some(made)) => {
-                self.put(world, permit, operation, spec, slot, *number, made).await
+            (Next::New(number, version_id), Some(made)) => {
+                let public = made.public.as_deref().unwrap_or_default();
+                let label = label_for(operation, spec, slot, *number, public);
+                self.put(world, permit, on_behalf, slot, version_id, made, label).await
             }
             _ => Ok(self.held().unwrap_or(&self.old).clone()),
         }
@@ -149,20 +180,25 @@ impl Renewal {
         &self,
         world: &impl World,
         permit: &Permit,
-        operation: &Operation,
-        spec: &ClusterSpec,
+        on_behalf: Renewing<'_>,
         slot: &Slot,
-        number: u64,
+        version_id: &str,
         made: &MadeValue,
+        label: VersionLabel,
     ) -> Result<Item, ProvisionError> {
+        let Renewing { operation, spec, observed } = on_behalf;
         let arn = &self.old.arn;
         let name = spec.cluster.secret_name(slot.index, &slot.purpose);
-        let label = label_for(operation, spec, slot, number, made.public.as_deref().unwrap_or_default());
         let text = label.to_text().map_err(|error| cannot_label(arn, error))?;
+        let signed = sign_label(world, permit, &name, version_id, text).await?;
         let token = further_version_token(&operation.generation, &name);
         let (value, key) = (&made.value, &spec.kms_key);
-        let version = NewVersion { name: &name, arn, token: &token, value, label: &text, key };
+        let version = NewVersion { name: &name, arn, token: &token, value, label: &signed, key };
         match world.put_version(permit, version).await {
+            // It is signed as another one.
+            Ok(put) if put != version_id => {
+                Err(incomplete(arn, "was changed by somebody else while it was renewed: try again"))
+            }
             Ok(version_id) => {
                 let event = AuditEvent::new(Action::Renewed, &operation.owner.id, &operation.generation, arn);
                 world.record(&event.of(slot).version(&version_id).public(made.public.as_deref()));
@@ -171,11 +207,11 @@ impl Renewal {
                     version_id,
                     public: made.public.clone(),
                     generation: operation.generation.clone(),
-                    number: Some(number),
+                    number: Some(label.number),
                     token: Some(label.token),
                     form: Some(label.form),
                     key: Some(label.key),
-                    label: Some(text),
+                    label: Some(signed.label),
                 })
             }
             // A delivery of this very request was faster: what it put counts.
@@ -185,7 +221,7 @@ impl Renewal {
                 let Place::Ours(facts) = place(&operation.owner, facts) else {
                     return Err(incomplete(arn, "changed its owner while it was renewed: try again"));
                 };
-                let held = Item::all_held(Evidence::of(operation, None), slot, &facts)?;
+                let held = Item::all_signed(Evidence::of(operation, observed), slot, &facts)?;
                 let is_it =
                     |item: &Item| item.generation == operation.generation && item.token == Some(label.token);
                 held.into_iter().find(is_it).ok_or_else(|| {
@@ -271,13 +307,15 @@ impl Plan {
         permit: &Permit,
         operation: &Operation,
         spec: &ClusterSpec,
+        observed: &Observed,
     ) -> Result<(), ProvisionError> {
+        let on_behalf = Renewing { operation, spec, observed };
         let renewed = each(&self.renewed, async |(slot, renewal)| {
             operation.time.check()?;
             let made: Option<Result<_, MakeError>> =
                 if renewal.makes() { Some(make_value(world, spec, slot).await) } else { None };
             let made = made.transpose()?;
-            let item = renewal.carry_out(world, permit, operation, spec, slot, made.as_ref()).await?;
+            let item = renewal.carry_out(world, permit, on_behalf, slot, made.as_ref()).await?;
             Ok::<_, ProvisionError>((slot.clone(), item))
         })
         .await?;
@@ -349,7 +387,7 @@ impl StaleLabel {
         let others = facts.versions.iter().filter(|(id, _)| *id != counts && Some(id.as_str()) != before);
         let labels = others.flat_map(|(id, labels)| labels.iter().map(move |label| (id, label)));
         labels
-            .filter(|(_, label)| label.parse::<VersionLabel>().is_ok())
+            .filter(|(_, label)| is_ours(label))
             .map(|(id, label)| Self {
                 slot: slot.clone(),
                 arn: facts.arn.clone(),
@@ -366,6 +404,10 @@ impl StaleLabel {
         operation: &Operation,
     ) -> Result<(), ProvisionError> {
         world.unlabel_version(permit, &self.arn, &self.version_id, &self.label).await?;
+        if self.label.parse::<VersionLabel>().is_err() {
+            // The label that it signs tells of it.
+            return Ok(());
+        }
         let event = AuditEvent::new(Action::Released, &operation.owner.id, &operation.generation, &self.arn);
         world.record(&event.of(&self.slot).version(&self.version_id));
         Ok(())

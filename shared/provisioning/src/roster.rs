@@ -104,6 +104,9 @@ pub struct RosterIndex {
     /// The regeneration token applied last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regenerate: Option<RegenerateToken>,
+    /// The digest of the token that was applied before the present one: the way back leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regenerate_before: Option<TokenDigest>,
     /// The schema number of this document.
     pub schema: u32,
     /// Grows with every index; part of the pages' names.
@@ -143,6 +146,11 @@ impl RosterIndex {
     /// The digest of the regeneration token applied last.
     pub(crate) fn token(&self) -> TokenDigest {
         TokenDigest::of(self.regenerate.as_ref())
+    }
+
+    /// The digest of the token before the one that is applied with the index after this one.
+    pub(crate) fn token_before(&self, applied: TokenDigest) -> Option<TokenDigest> {
+        if applied == self.token() { self.regenerate_before } else { Some(self.token()) }
     }
 
     /// The operations that the index after this one remembers.

@@ -89,6 +89,14 @@ impl PinnedKeys {
     }
 }
 
+impl PinnedKeys {
+    /// Whether one of these keys has signed a digest; the signature is DER.
+    pub(crate) fn have_signed(&self, digest: &[u8; 32], signature: &[u8]) -> bool {
+        let Ok(signature) = DerSignature::try_from(signature) else { return false };
+        self.0.values().any(|key| key.verify_prehash(digest, &signature).is_ok())
+    }
+}
+
 /// A document in the exact text that is signed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CanonicalText<D> {

@@ -4,6 +4,7 @@
 //! documents: a Delete must find them even where the properties cannot be read. A store never
 //! changes under a cluster: a move is a new cluster. No I/O here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,6 +45,18 @@ impl Store {
         match self {
             Self::SecretsManager => first_version_token(generation, name),
             Self::ParameterStore => "1".into(),
+        }
+    }
+
+    /// The version id of what is put next under `token`, if nobody is faster; `held` are the versions that
+    /// there are, the newest among them.
+    pub(crate) fn next_version_id<T>(self, token: &str, held: &BTreeMap<String, T>) -> String {
+        match self {
+            Self::SecretsManager => token.to_owned(),
+            Self::ParameterStore => {
+                let newest = held.keys().filter_map(|id| id.parse::<u64>().ok()).max();
+                newest.unwrap_or(0).saturating_add(1).to_string()
+            }
         }
     }
 

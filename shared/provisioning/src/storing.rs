@@ -19,7 +19,7 @@ use crate::parallel::{AT_ONCE, both, each};
 use crate::planning::{Plan, first_number, incomplete};
 use crate::ports::{MakeError, NewSecret, PortError, World};
 use crate::properties::ClusterSpec;
-use crate::publishing::{publish, sign};
+use crate::publishing::{publish, sign, sign_label};
 use crate::renewing::{cannot_label, label_for};
 use crate::sealing::KeyOrigin;
 use crate::signed::DocumentError;
@@ -48,8 +48,7 @@ impl Plan {
             loop {
                 let stored = each(values, async |(slot, value)| {
                     operation.time.check()?;
-                    let number = first_number(observed, slot);
-                    let (item, here) = store(world, permit, operation, spec, slot, number, value).await?;
+                    let (item, here) = store(world, permit, operation, spec, observed, slot, value).await?;
                     if here {
                         made_here.borrow_mut().insert(slot.clone(), item.clone());
                     }
@@ -146,8 +145,8 @@ async fn store(
     permit: &Permit,
     operation: &Operation,
     spec: &ClusterSpec,
+    observed: &Observed,
     slot: &Slot,
-    number: u64,
     made: MadeValue,
 ) -> Result<(Item, bool), ProvisionError> {
     let name = spec.cluster.secret_name(slot.index, &slot.purpose);
@@ -164,8 +163,10 @@ async fn store(
     let label = match made.public.as_deref() {
         // Where tags tell of the first version, it gets a label when another one takes its place.
         Some(public) if spec.store.counts_versions() => {
-            let label = label_for(operation, spec, slot, number, public);
-            Some(label.to_text().map_err(|error| cannot_label(name.as_str(), error))?)
+            let label = label_for(operation, spec, slot, first_number(observed, slot), public);
+            let text = label.to_text().map_err(|error| cannot_label(name.as_str(), error))?;
+            let id = spec.store.first_version_id(&operation.generation, &name);
+            Some(sign_label(world, permit, &name, &id, text).await?)
         }
         _ => None,
     };
@@ -179,7 +180,7 @@ async fn store(
             "{} of node {} of cluster {}, made by keyboot",
             slot.purpose, slot.index, spec.cluster
         ),
-        label: label.as_deref(),
+        label: label.as_ref(),
         tags: &tags,
     };
     match world.create_secret(permit, secret).await {
@@ -196,12 +197,12 @@ async fn store(
                 token: Some(spec.token()),
                 form: None,
                 key: None,
-                label,
+                label: label.map(|label| label.label),
             };
             Ok((item, true))
         }
         Err(PortError::Exists { .. }) => {
-            Ok((found_in_the_way(world, operation, spec, slot, &name).await?, false))
+            Ok((found_in_the_way(world, operation, spec, observed, slot, &name).await?, false))
         }
         Err(error) => Err(error.into()),
     }
@@ -211,6 +212,7 @@ async fn found_in_the_way(
     world: &impl World,
     operation: &Operation,
     spec: &ClusterSpec,
+    observed: &Observed,
     slot: &Slot,
     name: &SecretName,
 ) -> Result<Item, ProvisionError> {
@@ -222,7 +224,7 @@ async fn found_in_the_way(
         Place::Ours(facts) if facts.scheduled_for_deletion => {
             Err(incomplete(name.as_str(), "was scheduled for deletion meanwhile: try again"))
         }
-        Place::Ours(facts) => Item::found(Evidence::of(operation, None), slot, &facts),
+        Place::Ours(facts) => Item::found(Evidence::of(operation, observed), slot, &facts, None),
         Place::Foreign(facts) => {
             Err(ProvisionError::Foreign { subject: format!("secret {name}"), owner: owner_shown(&facts) })
         }

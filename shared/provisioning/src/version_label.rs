@@ -8,6 +8,8 @@
 //! Where versions are counted instead of labelled, the first one has such a text as well, and a store
 //! keeps it in the version's description.
 //!
+//! A label counts where a signature stands beside it: see [`SignedLabel`].
+//!
 //! `keyboot-<token>-<number>-<form>-<key>-<generation>-<public>`, of `A`-`Z`, `a`-`z`, `0`-`9`, `_` and
 //! `-`: the token's digest, 16 hex digits; a decimal counter from 1; `e` or `s` for the protection and
 //! `f` or `k` for the origin; the digest of the encryption key's ARN, 8 hex digits; the `RequestId` of
@@ -22,11 +24,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::names::SecretName;
 use crate::ownership::Generation;
 use crate::sealing::{KeyOrigin, Protection};
 
 /// The first part of every label of ours.
 const PREFIX: &str = "keyboot";
+/// What a label begins with that is a signature.
+const SIGNATURE_PREFIX: &str = "keyboot-signed-";
 /// The longest label (Secrets Manager API Reference, `PutSecretValue`, `VersionStages`).
 const LONGEST: usize = 256;
 
@@ -72,7 +77,8 @@ impl From<RegenerateToken> for String {
 
 /// Which `Regenerate` token a version was made under: 8 bytes of its SHA-256, or of nothing where
 /// the properties have no token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TokenDigest([u8; 8]);
 
 impl TokenDigest {
@@ -98,6 +104,20 @@ impl FromStr for TokenDigest {
     }
 }
 
+impl TryFrom<String> for TokenDigest {
+    type Error = LabelError;
+
+    fn try_from(text: String) -> Result<Self, LabelError> {
+        text.parse()
+    }
+}
+
+impl From<TokenDigest> for String {
+    fn from(digest: TokenDigest) -> Self {
+        digest.to_string()
+    }
+}
+
 /// Which key a version was encrypted with: 4 bytes of the SHA-256 of its ARN. Enough to tell that it
 /// was another one, since nothing but a sentence to the operator follows from it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
@@ -112,49 +132,61 @@ impl KeyDigest {
     }
 }
 
-/// What a signed record remembers of a version's label: 16 bytes of the SHA-256 of the version's id and
-/// the label, in base64. A store keeps labels, and so may others who write to it; what stands in one
-/// holds where a record vouches for it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct LabelDigest([u8; 16]);
+/// A label beside its signature. A store keeps labels for whoever may put versions, so what stands in one
+/// holds where a signature of ours says of which version it is.
+///
+/// The signature is a label as well, `keyboot-signed-<DER in base64url>`, or stands behind the label in a
+/// version's description.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SignedLabel {
+    /// The label.
+    pub label: String,
+    /// Its signature.
+    pub signature: String,
+}
 
-impl LabelDigest {
-    /// The digest of a version's label.
+impl SignedLabel {
+    /// What is signed: the label, and the version that it is of.
     #[must_use]
-    pub fn of(version_id: &str, label: &str) -> Self {
-        let digest = Sha256::new().chain_update(version_id).chain_update("\n").chain_update(label).finalize();
-        Self(std::array::from_fn(|position| digest[position]))
+    pub fn digest(secret: &SecretName, version_id: &str, label: &str) -> [u8; 32] {
+        let mut hash = Sha256::new_with_prefix("keyboot.label.v1");
+        for part in [secret.as_str(), version_id, label] {
+            hash.update("\n");
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    /// Joins a label and its signature, in DER.
+    #[must_use]
+    pub fn new(label: String, signature: &[u8]) -> Self {
+        Self { label, signature: format!("{SIGNATURE_PREFIX}{}", URL_SAFE_NO_PAD.encode(signature)) }
+    }
+
+    /// Both as a version's description.
+    #[must_use]
+    pub fn to_description(&self) -> String {
+        format!("{} {}", self.label, self.signature)
+    }
+
+    /// The label that a description begins with and the signature behind it; none where it is no
+    /// description of ours.
+    #[must_use]
+    pub fn in_description(text: &str) -> Option<(VersionLabel, Option<String>)> {
+        let (label, signature) =
+            text.split_once(' ').map_or((text, None), |(label, rest)| (label, Some(rest)));
+        Some((label.parse().ok()?, signature.map(str::to_owned)))
     }
 }
 
-impl fmt::Display for LabelDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&STANDARD.encode(self.0))
-    }
+/// The signature in a label, if it is one.
+pub(crate) fn signature_in(label: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(label.strip_prefix(SIGNATURE_PREFIX)?).ok()
 }
 
-impl FromStr for LabelDigest {
-    type Err = LabelError;
-
-    fn from_str(text: &str) -> Result<Self, LabelError> {
-        let bytes = STANDARD.decode(text).map_err(|_| LabelError::Malformed)?;
-        bytes.try_into().map(Self).map_err(|_| LabelError::Malformed)
-    }
-}
-
-impl TryFrom<String> for LabelDigest {
-    type Error = LabelError;
-
-    fn try_from(text: String) -> Result<Self, LabelError> {
-        text.parse()
-    }
-}
-
-impl From<LabelDigest> for String {
-    fn from(digest: LabelDigest) -> Self {
-        digest.to_string()
-    }
+/// Whether a label is of our form: it describes a version, or signs what does.
+pub(crate) fn is_ours(label: &str) -> bool {
+    label.starts_with(SIGNATURE_PREFIX) || label.parse::<VersionLabel>().is_ok()
 }
 
 /// How a version was made: what protects it in its store, and what made it.
@@ -305,9 +337,19 @@ mod tests {
         assert_eq!(TEXT.parse::<VersionLabel>().unwrap(), label);
         assert_eq!(label.public_base64(), "+/8+");
         assert_eq!(TokenDigest::of(None).to_string(), "e3b0c44298fc1c14");
-        let digest = LabelDigest::of("2", TEXT);
-        assert_eq!(digest.to_string(), "ftFy4+qpC3HlN3johYriEQ==");
-        assert_eq!(digest.to_string().parse(), Ok(digest));
+        let name = "n/c".parse::<crate::names::ClusterName>().unwrap();
+        let name = name.secret_name("0".parse().unwrap(), &crate::names::Purpose::P2pKey);
+        let digest = hex::encode(SignedLabel::digest(&name, "2", TEXT));
+        assert_eq!(digest, "d7f98537ba20d921a860f9565c4a26c300a862ed577f1bcc8b81b143cbd4210b");
+        let signed = SignedLabel::new(TEXT.to_owned(), b"\xfb\xff");
+        assert_eq!(signed.signature, "keyboot-signed--_8");
+        assert_eq!(signature_in(&signed.signature).unwrap(), b"\xfb\xff");
+        assert_eq!(
+            SignedLabel::in_description(&signed.to_description()),
+            Some((label.clone(), Some(signed.signature)))
+        );
+        assert_eq!(SignedLabel::in_description(TEXT), Some((label, None)));
+        assert_eq!(SignedLabel::in_description("p2p-key of node 0"), None);
     }
 
     #[test]

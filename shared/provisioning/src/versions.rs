@@ -2,13 +2,13 @@
 //!
 //! The node's record names the version that counts; of a new secret, which no record knows, it is the
 //! first. What is known of the first version stands in the secret's tags, of every other one in its
-//! label. Who may put versions may label them as he likes, so a label is believed where a signed record
-//! vouches for it, or where this very request has just put it. Where a store's version ids begin again
-//! with a new secret of an old name, an id alone tells nothing: the public half has to be the same.
-//! No I/O here.
+//! label. Who may put versions may label them as he likes, so a label is believed where its signature
+//! stands beside it. Where a store's version ids begin again with a new secret of an old name, an id alone
+//! tells nothing: the public half has to be the same. No I/O here.
 
 use crate::error::ProvisionError;
 use crate::names::{ClusterName, Purpose, Slot};
+use crate::observing::Observed;
 use crate::operation::Operation;
 use crate::ownership::{Generation, ORIGIN_TAG, PROTECTION_TAG, PUBLIC_TAG, REGENERATE_TAG, generation_of};
 use crate::planning::{incomplete, public_key};
@@ -16,7 +16,8 @@ use crate::ports::{CURRENT, SecretFacts};
 use crate::properties::ClusterSpec;
 use crate::record::{AcceptedKey, KeyState, NodeRecord};
 use crate::sealing::{KeyOrigin, Protection};
-use crate::version_label::{Form, KeyDigest, LabelDigest, TokenDigest, VersionLabel};
+use crate::signed::PinnedKeys;
+use crate::version_label::{Form, KeyDigest, SignedLabel, TokenDigest, VersionLabel, signature_in};
 
 /// A version of a stored secret: its place, its id, its public half, and what else is known of it.
 #[derive(Clone, Debug)]
@@ -34,41 +35,33 @@ pub(crate) struct Item {
     pub(crate) form: Option<Form>,
     /// The key that it was encrypted with, where a label tells.
     pub(crate) key: Option<KeyDigest>,
-    /// Its label, where it has one that is believed.
+    /// Its label, where it has one that is signed.
     pub(crate) label: Option<String>,
 }
 
-/// What tells which labels were put by this function.
+/// What tells which labels are this function's own.
 #[derive(Clone, Copy)]
 pub(crate) struct Evidence<'a> {
     pub(crate) cluster: &'a ClusterName,
-    /// The request that is carried out: what it has put, no record may vouch for yet.
-    pub(crate) generation: &'a Generation,
-    /// The node's record, where it knows of the secret.
-    pub(crate) record: Option<&'a NodeRecord>,
+    /// The keys whose signature counts.
+    pub(crate) keys: &'a PinnedKeys,
 }
 
 impl<'a> Evidence<'a> {
-    pub(crate) fn of(operation: &'a Operation, record: Option<&'a NodeRecord>) -> Self {
-        Self { cluster: operation.owner.id.cluster(), generation: &operation.generation, record }
+    pub(crate) fn of(operation: &'a Operation, observed: &'a Observed) -> Self {
+        Self { cluster: operation.owner.id.cluster(), keys: &observed.keys }
     }
 
-    /// The label of a version, if it is to be believed; `item` is what is known of the version without it.
-    fn label_of(&self, slot: &Slot, facts: &SecretFacts, item: &Item) -> Option<(VersionLabel, String)> {
-        let is_believed = |label: &VersionLabel, text: &str| {
-            let public = label.public_base64();
-            let repeats_the_tags = item.public.as_deref() == Some(public.as_str())
-                && item.token == Some(label.token)
-                && item.generation == label.generation;
-            let is_vouched_for =
-                self.record.is_some_and(|record| record.vouches_for(&slot.purpose, &item.version_id, text));
-            let is_our_own = label.generation == *self.generation;
-            item.may_be(Some(&public)) && (repeats_the_tags || is_vouched_for || is_our_own)
-        };
-        let labels = facts.versions.get(&item.version_id)?;
+    /// The label of a version that is signed, if one is.
+    fn label_of(self, slot: &Slot, facts: &SecretFacts, version_id: &str) -> Option<(VersionLabel, String)> {
+        let labels = facts.versions.get(version_id)?;
+        let name = self.cluster.secret_name(slot.index, &slot.purpose);
+        let signatures: Vec<_> = labels.iter().filter_map(|label| signature_in(label)).collect();
         labels.iter().find_map(|text| {
-            let label = text.parse().ok().filter(|label| is_believed(label, text))?;
-            Some((label, text.clone()))
+            let label = text.parse().ok()?;
+            let digest = SignedLabel::digest(&name, version_id, text);
+            let is_signed = signatures.iter().any(|signature| self.keys.have_signed(&digest, signature));
+            is_signed.then(|| (label, text.clone()))
         })
     }
 }
@@ -79,45 +72,57 @@ impl Item {
         evidence: Evidence<'_>,
         slot: &Slot,
         facts: &SecretFacts,
+        record: Option<&NodeRecord>,
     ) -> Result<Self, ProvisionError> {
         let first = Self::first(evidence.cluster, slot, facts)?;
-        let named = evidence.record.and_then(|record| named_by(record, slot));
+        let named = record.and_then(|record| named_by(record, slot));
         let Some((version_id, public)) = named.filter(|(id, public)| is_of(facts, id, public.as_deref()))
         else {
-            // A version is handed out after a record has named it, but for the first.
-            return match facts.staged(CURRENT) {
-                Some(current) if current != first.version_id => Err(incomplete(
-                    &facts.arn,
-                    "hands out a version that no record of its node tells of: restore the record",
-                )),
-                _ => Ok(first.labelled(evidence, slot, facts)),
-            };
+            return Ok(Self::handed_out(evidence, slot, facts, first));
         };
         let mut item =
             if version_id == first.version_id { first } else { Self { version_id, token: None, ..first } };
         item.public = public;
         item = item.labelled(evidence, slot, facts);
-        if let (Purpose::P2pKey, Some(record)) = (&slot.purpose, evidence.record) {
+        if let (Purpose::P2pKey, Some(record)) = (&slot.purpose, record) {
             item.number = Some(record.version);
         }
         Ok(item)
     }
 
-    /// Every version that is held and of which everything is known.
-    pub(crate) fn all_held(
+    /// The version that counts where no record tells: a record named what is handed out before it was,
+    /// and what is handed out and is neither signed nor the first was handed out by somebody else. Then it
+    /// is the latest that is signed; where none is, nothing is known but that it has to be made anew.
+    fn handed_out(evidence: Evidence<'_>, slot: &Slot, facts: &SecretFacts, first: Self) -> Self {
+        let current = facts.staged(CURRENT);
+        if current.is_none_or(|current| current == first.version_id) {
+            return first.labelled(evidence, slot, facts);
+        }
+        let mut signed = Self::signed(evidence, slot, facts, &first);
+        if let Some(at) = signed.iter().position(|item| Some(item.version_id.as_str()) == current) {
+            return signed.swap_remove(at);
+        }
+        let unknown = || Self { public: None, token: None, ..first };
+        signed.into_iter().max_by_key(|item| item.number).unwrap_or_else(unknown)
+    }
+
+    /// Every version that is held and has a label that is signed.
+    pub(crate) fn all_signed(
         evidence: Evidence<'_>,
         slot: &Slot,
         facts: &SecretFacts,
     ) -> Result<Vec<Self>, ProvisionError> {
         let first = Self::first(evidence.cluster, slot, facts)?;
-        let held = facts.versions.keys().filter_map(|id| {
-            if *id == first.version_id {
-                return Some(first.clone().labelled(evidence, slot, facts));
-            }
+        Ok(Self::signed(evidence, slot, facts, &first))
+    }
+
+    fn signed(evidence: Evidence<'_>, slot: &Slot, facts: &SecretFacts, first: &Self) -> Vec<Self> {
+        let ids = facts.versions.keys();
+        let items = ids.map(|id| {
             let item = Self { version_id: id.clone(), public: None, token: None, ..first.clone() };
-            Some(item.labelled(evidence, slot, facts)).filter(|item| item.label.is_some())
+            item.labelled(evidence, slot, facts)
         });
-        Ok(held.collect())
+        items.filter(|item| item.label.is_some()).collect()
     }
 
     /// The first version, as the tags tell of it.
@@ -167,13 +172,11 @@ impl Item {
         self.public.as_deref().zip(public).is_none_or(|(own, other)| own == other)
     }
 
-    /// What a record has to say of its label, so that it is believed from then on.
-    pub(crate) fn label_digest(&self) -> Option<LabelDigest> {
-        self.label.as_deref().map(|label| LabelDigest::of(&self.version_id, label))
-    }
-
+    /// With what its label says, where it has a signed one.
     fn labelled(self, evidence: Evidence<'_>, slot: &Slot, facts: &SecretFacts) -> Self {
-        let Some((label, text)) = evidence.label_of(slot, facts, &self) else { return self };
+        let found = evidence.label_of(slot, facts, &self.version_id);
+        let of_this = found.filter(|(label, _)| self.may_be(Some(&label.public_base64())));
+        let Some((label, text)) = of_this else { return self };
         Self {
             public: Some(label.public_base64()),
             generation: label.generation,
@@ -207,8 +210,8 @@ fn is_of(facts: &SecretFacts, version_id: &str, public: Option<&str>) -> bool {
         Some(labels) => {
             VersionLabel::among(labels).is_none_or(|label| Some(label.public_base64().as_str()) == public)
         }
-        // Somebody has handed out others since, and what they left behind is not looked at.
-        None => facts.staged(CURRENT).is_some_and(|current| number(version_id) < number(current)),
+        // Somebody has put and handed out others since, and what they left behind is not looked at.
+        None => facts.versions.keys().filter_map(|id| number(id)).max() > number(version_id),
     }
 }
 

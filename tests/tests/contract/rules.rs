@@ -191,7 +191,7 @@ pub(crate) fn assert_removed(before: &Stored, stored: &Stored) -> Result<()> {
 }
 
 /// What a rollback has to bring back (rule 5): the value and the version of every secret of these
-/// nodes, every record but its serial number and the labels it vouches for, and the roster's digest.
+/// nodes, every record but its serial number, and the roster's digest.
 pub(crate) fn to_bring_back(stage: &Stage, declared: &Properties) -> Result<Vec<String>> {
     let spec = ClusterSpec::parse(&stage.with_key(declared).0)?;
     let (stored, keys) = (stage.stored(), &stage.keys);
@@ -208,7 +208,6 @@ pub(crate) fn to_bring_back(stage: &Stage, declared: &Properties) -> Result<Vec<
         let text = &stored.documents.get(name.as_str()).with_context(|| format!("there is no {name}"))?.text;
         let mut record = NodeRecord::verify(text, keys, &spec.cluster, node, 0)?;
         record.serial = 0;
-        record.labels.clear();
         lines.push(serde_json::to_string(&record)?);
         let name = spec.cluster.environment_parameter(node);
         lines.push(stored.documents.get(name.as_str()).with_context(|| format!("no {name}"))?.text.clone());

@@ -6,12 +6,12 @@ use std::task::{Context, Waker};
 use provisioning::names::Purpose;
 use provisioning::signed::CanonicalText;
 use provisioning::store::Store;
-use provisioning::version_label::LabelDigest;
+use provisioning::version_label::SignedLabel;
 use provisioning::{OperationKind, ProvisionError};
 
 use crate::fixtures::{
-    Declared, OWNER, assert_in_service, create, in_service, of_another_stack, operation, own_labels, pinned,
-    record, roster, run, update,
+    Declared, OWNER, assert_in_service, cluster, create, in_service, node, of_another_stack, operation,
+    own_labels, pinned, record, roster, run, update,
 };
 use crate::world::{Call, Effect, Mishap, SIGNER, World};
 
@@ -193,10 +193,12 @@ fn what_a_record_names_counts_and_not_the_first_version() {
     if counts {
         let mut label = own_labels(secret)["1"].clone();
         label.number = 2;
+        let name = cluster().secret_name(node(0), &Purpose::P2pKey);
         let label = label.to_text().unwrap();
-        let digest = LabelDigest::of(&rotated.version_id, &label);
-        rotated.labels.insert(Purpose::P2pKey, vec![digest]);
-        secret.labels.insert(label, rotated.version_id.clone());
+        let signature = World::sign(SignedLabel::digest(&name, &rotated.version_id, &label));
+        let signed = SignedLabel::new(label, &signature);
+        secret.labels.insert(signed.label, rotated.version_id.clone());
+        secret.labels.insert(signed.signature, rotated.version_id.clone());
     }
     let text = CanonicalText::of(&rotated).unwrap();
     let text = text.signed(&World::sign(text.digest()), SIGNER).unwrap();

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use key_material::{ApiKeyHash, P2pPrivateKey};
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use provisioning::authority::PinnedStacks;
-use provisioning::names::{ClusterName, NodeIndex, Purpose, Slot};
+use provisioning::names::{ClusterName, NodeIndex, Purpose, SecretName, Slot};
 use provisioning::ownership::{Generation, Owner};
 use provisioning::ports::{CURRENT, PREVIOUS};
 use provisioning::principals::Readers;
@@ -14,7 +15,7 @@ use provisioning::properties::{ClusterSpec, LenientSpec};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::{RosterEntry, RosterIndex};
 use provisioning::store::Store;
-use provisioning::version_label::VersionLabel;
+use provisioning::version_label::{SignedLabel, VersionLabel};
 use provisioning::{Operation, OperationKind, Outcome, ProvisionError, TimeBudget};
 use serde_json::{Map, Value, json};
 
@@ -203,6 +204,24 @@ pub(crate) fn own_labels(secret: &Secret) -> BTreeMap<String, VersionLabel> {
     held(secret).into_iter().filter_map(of_version).collect()
 }
 
+/// Every label of ours on the version that is handed out, and on the one before it, is signed for it.
+fn assert_signed(secret: &Secret, name: &SecretName) {
+    let key = World::verifying_keys();
+    let staged = |id: &String| [CURRENT, PREVIOUS].iter().any(|stage| secret.labels.get(*stage) == Some(id));
+    for (id, labels) in held(secret).into_iter().filter(|(id, _)| staged(id)) {
+        for label in labels.iter().filter(|label| label.parse::<VersionLabel>().is_ok()) {
+            let digest = SignedLabel::digest(name, &id, label);
+            let signatures = labels.iter().filter_map(|label| label.strip_prefix("keyboot-signed-"));
+            let mut signatures = signatures.map(|text| URL_SAFE_NO_PAD.decode(text).unwrap());
+            let is_signed = |der: Vec<u8>| {
+                let signature = p256::ecdsa::DerSignature::try_from(der.as_slice()).unwrap();
+                key.iter().any(|key| key.verify_prehash(&digest, &signature).is_ok())
+            };
+            assert!(signatures.any(is_signed), "{label} is not signed: {labels:?}");
+        }
+    }
+}
+
 /// The version that counts and its value: the one version of a secret that was never renewed, and
 /// of one that was, the one that is handed out, labelled with the token that is declared.
 fn counting<'a>(secret: &'a Secret, spec: &ClusterSpec) -> (&'a str, &'a str) {
@@ -302,17 +321,7 @@ pub(crate) fn assert_in_service_of(world: &World, declared: &Declared, owner: &s
             let readers = if has_policy { spec.admitted.to(&slot) } else { Readers::default() };
             assert_eq!(secret.readers, said(&readers), "{}", secret.arn);
             let (version_id, held) = counting(&secret, &spec);
-            // What a label says is believed later only where the record vouches for it, or the tags.
-            for (id, label) in own_labels(&secret) {
-                let is_held = [CURRENT, PREVIOUS].iter().any(|stage| secret.labels.get(*stage) == Some(&id));
-                let text = label.to_text().unwrap();
-                assert!(
-                    label.generation.as_str() == secret.tags["keyboot:generation"]
-                        || !is_held
-                        || record.vouches_for(&purpose, &id, &text),
-                    "the record of node {number} does not vouch for {text}"
-                );
-            }
+            assert_signed(&secret, &cluster().secret_name(entry.index, &purpose));
             let names_it = |keys: &[AcceptedKey]| {
                 let [key] = keys else { panic!("node {number} accepts {} keys", keys.len()) };
                 assert_eq!(

@@ -64,7 +64,7 @@ impl Change {
 }
 
 /// What a rollback has to bring back: what every secret hands out, the key it is encrypted with, every
-/// record but its serial number and the labels it vouches for, and the roster's digest.
+/// record but its serial number, and the roster's digest.
 fn to_bring_back(world: &World, declared: &Declared) -> (BTreeMap<String, String>, Vec<String>, String) {
     let spec = declared.spec();
     let secrets = spec.slots().into_iter().map(|slot| {
@@ -79,7 +79,6 @@ fn to_bring_back(world: &World, declared: &Declared) -> (BTreeMap<String, String
     let records = spec.nodes.iter().map(|node| {
         let mut record = record(world, node.get());
         record.serial = 0;
-        record.labels.clear();
         serde_json::to_string(&record).unwrap()
     });
     (secrets.collect(), records.collect(), roster(world).0.sha256)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use key_material::{Curve, P2pPrivateKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
-use p256::ecdsa::{Signature, SigningKey};
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p256::pkcs8::EncodePublicKey as _;
 use provisioning::audit::AuditEvent;
 use provisioning::authority::Permit;
@@ -28,7 +28,7 @@ use provisioning::properties::KmsKeyArn;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::PinnedKeys;
 use provisioning::store::Store;
-use provisioning::version_label::VersionLabel;
+use provisioning::version_label::{SignedLabel, VersionLabel};
 
 pub(crate) const SIGNER: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000001";
@@ -268,6 +268,11 @@ impl World {
         self.stored.borrow().clone()
     }
 
+    /// The keys that sign.
+    pub(crate) fn verifying_keys() -> [VerifyingKey; 2] {
+        [*SIGNING.verifying_key(), *OTHER_SIGNING.verifying_key()]
+    }
+
     pub(crate) fn pinned_keys() -> PinnedKeys {
         let other = OTHER_SIGNING.verifying_key().to_public_key_der().unwrap();
         PinnedKeys::default().pin(SIGNER, &SPKI).unwrap().pin(OTHER_SIGNER, other.as_bytes()).unwrap()
@@ -442,7 +447,7 @@ impl SecretStore for World {
                 versions: vec![(version_id.clone(), value.clone())],
                 labels: [CURRENT]
                     .into_iter()
-                    .chain(new.label)
+                    .chain(new.label.into_iter().flat_map(|signed| [&*signed.label, &*signed.signature]))
                     .map(|at| (at.to_owned(), version_id.clone()))
                     .collect(),
                 tags: new.tags.clone(),
@@ -483,11 +488,12 @@ impl SecretStore for World {
         // EXPOSE: to this test, which plays the store.
         let value = new.value.expose().to_owned();
         self.plaintext(value.as_bytes());
-        assert!(new.label.len() <= 256 && new.label != CURRENT, "{}", new.label);
+        let SignedLabel { label: text, signature } = new.label;
+        assert!(text.len() <= 256 && signature.len() <= 256 && text != CURRENT, "{text} {signature}");
         self.call(Effect::Writes, "put_version", new.name.as_str(), |stored| {
             let secret = in_use(stored, new.arn)?;
             if secret.store == Store::ParameterStore {
-                let label: VersionLabel = new.label.parse().unwrap();
+                let label: VersionLabel = text.parse().unwrap();
                 let is_same = |other: &VersionLabel| {
                     (&other.token, &other.generation) == (&label.token, &label.generation)
                 };
@@ -496,7 +502,8 @@ impl SecretStore for World {
                 }
                 let id = (secret.versions.len() + 1).to_string();
                 secret.versions.push((id.clone(), value.clone()));
-                attach(secret, new.label, &id);
+                attach(secret, text, &id);
+                attach(secret, signature, &id);
                 return Ok(id);
             }
             if let Some((_, there)) = secret.versions.iter().find(|(id, _)| id == new.token) {
@@ -506,7 +513,8 @@ impl SecretStore for World {
                 return Err(PortError::Exists { what: format!("version {} of {}", new.token, new.arn) });
             }
             secret.versions.push((new.token.to_owned(), value.clone()));
-            attach(secret, new.label, new.token);
+            attach(secret, text, new.token);
+            attach(secret, signature, new.token);
             Ok(new.token.to_owned())
         })
         .await
