@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contract_double::{Call, Pattern, Side, Twist};
-use provisioning::version_label::VersionLabel;
+use provisioning::version_label::{SignedLabel, VersionLabel};
 use rig::calls::NODE_KEYS_OPERATIONS;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -111,9 +111,8 @@ fn stores(call: &Call, public: &str) -> bool {
     match call.operation.as_str() {
         "CreateSecret" => tagged.any(|tagged| tagged == public),
         "PutParameter" if stores_a_value(call) => {
-            let label =
-                call.request["Description"].as_str().and_then(|text| text.parse::<VersionLabel>().ok());
-            label.is_some_and(|label| label.public_base64() == public)
+            let label = call.request["Description"].as_str().and_then(SignedLabel::in_description);
+            label.is_some_and(|(label, _)| label.public_base64() == public)
         }
         "PutSecretValue" => labelled.any(|label| label.public_base64() == public),
         _ => false,

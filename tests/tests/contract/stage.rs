@@ -13,7 +13,7 @@ use contract_double::{
 use provisioning::names::ClusterName;
 use provisioning::ownership::{DELETE_AFTER_TAG, KEY_TAG};
 use provisioning::signed::PinnedKeys;
-use provisioning::version_label::VersionLabel;
+use provisioning::version_label::SignedLabel;
 use rig::calls::NODE_KEYS_READS;
 use rig::cloud::Cloud;
 use rig::cluster;
@@ -104,9 +104,12 @@ fn staged(parameter: &Parameter) -> BTreeMap<String, String> {
     let labels = stages.into_iter().flat_map(|(label, stage)| {
         let version = parameter.versions.iter().find(|version| version.labels.contains(label));
         let names = version.into_iter().flat_map(move |version| {
-            let described = version.description.iter().filter(|text| text.parse::<VersionLabel>().is_ok());
+            let described = version.description.as_deref().and_then(SignedLabel::in_description);
+            let described =
+                described.and_then(|(label, signature)| Some([label.to_text().ok()?, signature?]));
             let number = version.version.to_string();
-            described.cloned().chain([stage.to_owned()]).map(move |name| (name, number.clone()))
+            let names = described.into_iter().flatten().chain([stage.to_owned()]);
+            names.map(move |name| (name, number.clone()))
         });
         names.collect::<Vec<_>>()
     });
