@@ -72,6 +72,8 @@ fn is_named(event: &Value) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn is_read_without_a_panic_and_never_echoed(event in anything()) {
         prop_assert!(!said(&event).contains(NEEDLE));

@@ -96,6 +96,8 @@ fn of_which_one_takes_back_what_the_other_makes_current_leave_one_that_works() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn of_all_four_steps_rotate_once(turns in proptest::collection::vec(any::<bool>(), 0..40)) {
         let world = World::new();
