@@ -98,12 +98,12 @@ pub async fn rotate<R: Rotate>(event: &RotationEvent, work: &R) -> Result<Rotate
         }
         (Ok(Standing::Current), _) => Done::AlreadyCurrent,
         // Rotation that is switched on with `RotateImmediately` false is tried out by this step alone, on a
-        // pending version that Secrets Manager makes and then removes (user guide, "Lambda rotation
-        // functions" and "Rotation by Lambda function"; API reference, `RotateSecret`). No `createSecret`
-        // comes before it, so the work has not made that version. When it is removed, and from when on
-        // rotation counts as enabled, is said nowhere, and an event may be late. So the work is asked
-        // before any of that is held against the event: whatever the labels are, there is nothing to fail
-        // on in a version that was not made here. One that was has to pass the checks like any other.
+        // pending version that Secrets Manager makes and then removes (API reference, `RotateSecret`; the
+        // step itself: user guide, "Lambda rotation functions"). No `createSecret` comes before it, so the
+        // work has not made that version. When it is removed, and from when on rotation counts as enabled,
+        // is not said there, and an event may be late. So the work is asked before any of that is held
+        // against the event: whatever the labels are, there is nothing to fail on in a version that was
+        // not made here. One that was has to pass the checks like any other.
         (standing, RotationStep::Test) => {
             match (work.test(event).await.map_err(|why| failed(event, why))?, standing) {
                 (Tested::NotOurs, _) => Done::NotOurs,
