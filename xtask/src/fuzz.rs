@@ -128,7 +128,7 @@ impl Nightly {
             return Ok(Built::Programs(programs));
         }
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
-        let ours = ["fuzz", "fuzz-bodies", "custom-resource", "key-material", "provisioning"];
+        let ours = ["fuzz", "fuzz-bodies", "custom-resource", "key-material", "provisioning", "rotation"];
         if ours.iter().any(|name| why.contains(&format!("could not compile `{name}`"))) {
             bail!("the fuzz targets do not compile:\n{why}");
         }

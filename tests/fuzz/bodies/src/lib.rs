@@ -13,6 +13,7 @@ mod one_thing;
 mod properties;
 mod record;
 mod roster;
+mod rotation;
 mod sealed;
 mod signing;
 
@@ -21,6 +22,7 @@ pub use one_thing::assert_names_one_thing;
 pub use properties::properties;
 pub use record::record;
 pub use roster::roster;
+pub use rotation::rotation;
 pub use sealed::sealed;
 
 /// What became of an input.
@@ -47,5 +49,6 @@ pub const TARGETS: &[Target] = &[
     Target { name: "properties", body: properties },
     Target { name: "record", body: record },
     Target { name: "roster", body: roster },
+    Target { name: "rotation", body: rotation },
     Target { name: "sealed", body: sealed },
 ];

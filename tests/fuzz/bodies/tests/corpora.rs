@@ -59,6 +59,11 @@ fn rosters() {
 }
 
 #[test]
+fn rotation_events() {
+    replay("rotation");
+}
+
+#[test]
 fn sealed_values() {
     replay("sealed");
 }
