@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::types::Tag;
 use provisioning::names::SecretName;
 use provisioning::ownership::Tags;
 use provisioning::ports::{
-    CURRENT, NewSecret, NewVersion, PortError, SecretFacts, StoredReaders, StoredSecret,
+    CURRENT, NewSecret, NewVersion, PENDING, PortError, SecretFacts, StoredReaders, StoredSecret,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
@@ -88,14 +88,15 @@ impl SecretsManager<'_> {
     /// Reference, `PutSecretValue`, `ClientRequestToken`). Labels that are named take the place of
     /// `AWSCURRENT` (the same page, `VersionStages`).
     pub(crate) async fn put_version(&self, version: NewVersion<'_>) -> Result<String, PortError> {
+        let mut stages = vec![version.label.label.clone(), version.label.signature.clone()];
+        stages.extend(version.pending.then(|| PENDING.to_owned()));
         let call = self
             .0
             .secrets()
             .put_secret_value()
             .secret_id(version.arn)
             .client_request_token(version.token)
-            .version_stages(&version.label.label)
-            .version_stages(&version.label.signature)
+            .set_version_stages(Some(stages))
             // EXPOSE: to the store, over TLS.
             .secret_string(version.value.expose());
         let exists = || PortError::Exists { what: format!("version {} of {}", version.token, version.arn) };

@@ -53,7 +53,7 @@ pub(crate) async fn adopt(
     {
         adoption.carry_out(world, pinned, operation, &observed).await?;
         let provisional = adoption.provisional;
-        observed = observe(world, &operation.owner, candidates(spec, before)).await?;
+        observed = observe(world, &operation.owner, operation.now, candidates(spec, before)).await?;
         observed.provisional = provisional;
     }
     if observed.provisional {

@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use crate::error::ProvisionError;
 use crate::operation::{Operation, OperationKind};
+use crate::ownership::Owner;
 use crate::ports::{PortError, ResourceState, StackState};
 
 /// The stacks whose events count, by their ids (full ARNs).
@@ -48,7 +49,8 @@ impl PinnedStacks {
     }
 }
 
-/// The proof that CloudFormation was asked and that the operation is in progress.
+/// The proof that CloudFormation was asked and that the operation is in progress; or that what is rotated
+/// belongs to a pinned stack.
 #[derive(Debug)]
 pub struct Permit(());
 
@@ -80,6 +82,16 @@ pub(crate) async fn permit(
             resource.map_or_else(|| "no such resource".into(), |state| state.status),
         ))
     }
+}
+
+/// The permit to rotate what belongs to `owner`. A rotation is no operation of CloudFormation's: a schedule
+/// asks for it, of what a stack has made and still has in service.
+///
+/// # Errors
+///
+/// [`ProvisionError::NotPinned`].
+pub(crate) fn permit_to_rotate(pinned: &PinnedStacks, owner: &Owner) -> Result<Permit, ProvisionError> {
+    if pinned.contains(&owner.stack_id) { Ok(Permit(())) } else { Err(ProvisionError::NotPinned) }
 }
 
 fn status_is(resource: Option<&ResourceState>, status: &str) -> bool {

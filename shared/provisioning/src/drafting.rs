@@ -113,7 +113,7 @@ impl Drafts {
             }
         }
         let index = Draft { name, document: index, differs };
-        let switches = Switch::all(plan, observed);
+        let switches = Switch::all(plan, observed, &records);
         let mut drafts = Self { items, records, environments, switches, pages, index };
         if observed.is_committed(&operation.generation) {
             drafts.settle();

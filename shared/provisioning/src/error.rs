@@ -75,6 +75,12 @@ pub enum ProvisionError {
         /// What would change.
         change: &'static str,
     },
+    /// Another rotation is writing it.
+    #[error("{subject} is held by another rotation, for a minute at most: try again")]
+    Busy {
+        /// The lease.
+        subject: String,
+    },
     /// A thing lacks what is needed to go on with it.
     #[error("{subject} {fault}")]
     Incomplete {

@@ -1,8 +1,9 @@
 //! What keyboot decides: which keys a cluster has, who owns them, and what becomes of them.
 //!
 //! The crate turns what a stack declares into calls on [`ports`], and knows no service behind
-//! them. [`reconcile`] is Create and Update, [`remove`] is Delete. It makes keys, never reads one
-//! back, and changes nothing without a [`Permit`](authority::Permit).
+//! them. [`reconcile`] is Create and Update, [`remove`] is Delete, and a [`Rotation`] is of one secret
+//! that is in service. It makes keys, never reads one back, and changes nothing without a
+//! [`Permit`](authority::Permit).
 
 mod admitting;
 mod adopting;
@@ -14,6 +15,7 @@ mod error;
 mod estimating;
 mod giving_up;
 mod intent;
+mod leases;
 mod making;
 pub mod names;
 mod node_ranges;
@@ -33,6 +35,7 @@ pub mod record;
 mod renewing;
 mod retiring;
 pub mod roster;
+mod rotating;
 pub mod sealing;
 pub mod signed;
 pub mod store;
@@ -46,4 +49,5 @@ pub use operation::{Operation, OperationKind};
 pub use outcome::{NodeOutcome, Outcome};
 pub use reconciling::reconcile;
 pub use retiring::remove;
+pub use rotating::{Progress, Rotation};
 pub use time::TimeBudget;

@@ -9,12 +9,33 @@ use crate::names::{ClusterName, Purpose, Slot};
 use crate::ports::{MadeP2pKey, MakeError, P2pKeyMaker, PairSealer, Sealer};
 use crate::properties::{ClusterSpec, KmsKeyArn};
 use crate::sealing::{EncryptionContext, KeyOrigin, Protection, SealedSecret, StoredValue};
+use crate::version_label::Form;
 
 /// A value ready for its store, with its public half where it has one.
 #[derive(Debug)]
 pub(crate) struct MadeValue {
     pub(crate) public: Option<String>,
     pub(crate) value: StoredValue,
+}
+
+/// What a value is made for, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe<'a> {
+    /// The cluster.
+    pub(crate) cluster: &'a ClusterName,
+    /// The customer's key.
+    pub(crate) key: &'a KmsKeyArn,
+    /// The curve of a P2P key.
+    pub(crate) curve: Curve,
+    /// How what the node reads is protected in its store, and what makes a P2P key.
+    pub(crate) form: Form,
+}
+
+impl<'a> From<&'a ClusterSpec> for Recipe<'a> {
+    fn from(spec: &'a ClusterSpec) -> Self {
+        let form = Form { protection: spec.protection, origin: spec.key_origin };
+        Self { cluster: &spec.cluster, key: &spec.kms_key, curve: spec.curve, form }
+    }
 }
 
 /// Makes P2P keys in this process, from the operating system's generator.
@@ -89,22 +110,20 @@ impl<S: Sealer> InProcessMaker<'_, S> {
 /// Makes the value of `slot`.
 pub(crate) async fn make_value(
     sealer: &(impl Sealer + PairSealer),
-    spec: &ClusterSpec,
+    recipe: Recipe<'_>,
     slot: &Slot,
 ) -> Result<MadeValue, MakeError> {
-    let (cluster, key) = (&spec.cluster, &spec.kms_key);
-    let maker = InProcessMaker { sealer, cluster, key, protection: spec.protection };
+    let Recipe { cluster, key, curve, form } = recipe;
+    let maker = InProcessMaker { sealer, cluster, key, protection: form.protection };
     let api_key = |kind| {
         let key = ApiKey::make(kind)?;
         Ok(MadeValue { public: Some(key.hash().to_string()), value: StoredValue::bare_api_key(&key) })
     };
     match &slot.purpose {
         Purpose::P2pKey => {
-            let made = match spec.key_origin {
-                KeyOrigin::Function => maker.make_p2p_key(spec.curve, slot).await?,
-                KeyOrigin::Kms => {
-                    KmsMaker { pairs: sealer, cluster, key }.make_p2p_key(spec.curve, slot).await?
-                }
+            let made = match form.origin {
+                KeyOrigin::Function => maker.make_p2p_key(curve, slot).await?,
+                KeyOrigin::Kms => KmsMaker { pairs: sealer, cluster, key }.make_p2p_key(curve, slot).await?,
             };
             Ok(MadeValue { public: Some(made.public.to_spki_base64()), value: made.value })
         }

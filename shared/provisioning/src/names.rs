@@ -170,6 +170,12 @@ impl ClusterName {
         ParameterName(format!("/{self}/node/{index}/record"))
     }
 
+    /// The parameter that is the lease on the record of node `index`.
+    #[must_use]
+    pub fn lease_parameter(&self, index: NodeIndex) -> ParameterName {
+        ParameterName(format!("/{self}/node/{index}/lease"))
+    }
+
     /// The parameter that holds the environment of node `index`.
     #[must_use]
     pub fn environment_parameter(&self, index: NodeIndex) -> ParameterName {

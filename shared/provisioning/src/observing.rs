@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use key_material::P2pPublicKey;
 
 use crate::adopting::Claimed;
@@ -219,6 +220,7 @@ impl Observed {
 pub(crate) async fn observe(
     world: &impl World,
     owner: &Owner,
+    now: Timestamp,
     mut candidates: Candidates,
 ) -> Result<Observed, PortError> {
     let cluster = owner.id.cluster();
@@ -290,7 +292,7 @@ pub(crate) async fn observe(
     let (mut records, mut environments) = (BTreeMap::new(), BTreeMap::new());
     for (&index, [record, environment]) in candidates.nodes.iter().zip(documents) {
         records.extend(record.map(|text: String| {
-            let checked = NodeRecord::verify(&text, &keys, cluster, index, 0);
+            let checked = NodeRecord::verify(&text, &keys, cluster, index, 0).map(|record| record.at(now));
             (index, StoredRecord { text, checked })
         }));
         environments.extend(environment.map(|text| (index, text)));
@@ -374,7 +376,7 @@ async fn find_unlisted_pages(
 }
 
 /// Trusts the one key that this function signs with.
-fn pin(world: &impl RecordSigner, spki: &[u8]) -> Result<PinnedKeys, PortError> {
+pub(crate) fn pin(world: &impl RecordSigner, spki: &[u8]) -> Result<PinnedKeys, PortError> {
     PinnedKeys::default().pin(world.signer(), spki).map_err(|_| PortError::Refused {
         what: format!("using the signing key {}", world.signer()),
         code: "it is not an ECC_NIST_P256 key".into(),

@@ -110,12 +110,16 @@ pub struct NewVersion<'a> {
     pub value: &'a StoredValue,
     /// What tells what it is, in the same call.
     pub label: &'a SignedLabel,
+    /// Whether it is [`PENDING`] beside, where the store has such labels: a rotation makes it.
+    pub pending: bool,
     /// The key that it is encrypted with; the secret's own, where versions share one.
     pub key: &'a KmsKeyArn,
 }
 
 /// The label of the version that is handed out to who names none.
 pub const CURRENT: &str = "AWSCURRENT";
+/// The label of the version that a rotation makes.
+pub const PENDING: &str = "AWSPENDING";
 /// The label of the version that was [`CURRENT`] before.
 pub const PREVIOUS: &str = "AWSPREVIOUS";
 

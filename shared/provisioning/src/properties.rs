@@ -122,6 +122,12 @@ impl KmsKeyArn {
 }
 
 impl KmsKeyArn {
+    /// The key of a secret that is there, as its store tells it.
+    pub(crate) fn of_a_secret(text: &str) -> Option<Self> {
+        let is_key = text.starts_with("arn:") && text.contains(":kms:") && text.contains(":key/");
+        is_key.then(|| Self(text.to_owned()))
+    }
+
     /// `aws`, `aws-cn` or `aws-us-gov`.
     fn partition(&self) -> &str {
         self.0.split(':').nth(1).unwrap_or_default()

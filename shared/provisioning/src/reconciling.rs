@@ -37,7 +37,7 @@ pub async fn reconcile(
     if !pinned.contains(&operation.owner.stack_id) {
         return Err(ProvisionError::NotPinned);
     }
-    let observed = observe(world, &operation.owner, candidates(spec, before)).await?;
+    let observed = observe(world, &operation.owner, operation.now, candidates(spec, before)).await?;
     let observed = adopting::adopt(world, pinned, operation, spec, before, observed).await?;
     refuse_what_is_not_ours(operation, spec, &observed)?;
     refuse_what_is_over(operation, &observed)?;

@@ -185,6 +185,99 @@ impl NodeRecord {
         }
     }
 
+    /// Whether `version_id` of an API or management key is in use, or of a P2P key listed.
+    pub(crate) fn counts(&self, purpose: &Purpose, version_id: &str) -> bool {
+        match purpose {
+            Purpose::P2pKey | Purpose::SharePassword => self.names(purpose, version_id),
+            _ => self
+                .accepted(purpose)
+                .iter()
+                .any(|key| key.state == KeyState::Current && key.version_id.as_deref() == Some(version_id)),
+        }
+    }
+
+    /// Whether `version_id` is about to count: an API or management key that is announced, or a P2P key
+    /// that waits for its time.
+    pub(crate) fn is_coming(&self, purpose: &Purpose, version_id: &str) -> bool {
+        match purpose {
+            Purpose::P2pKey => self.pending.as_ref().is_some_and(|pending| pending.version_id == version_id),
+            Purpose::SharePassword => false,
+            _ => self
+                .accepted(purpose)
+                .iter()
+                .any(|key| key.state == KeyState::Candidate && key.version_id.as_deref() == Some(version_id)),
+        }
+    }
+
+    fn accepted(&self, purpose: &Purpose) -> &[AcceptedKey] {
+        match purpose {
+            Purpose::ApiKey(application) => self.api_keys.get(application).map_or(&[], Vec::as_slice),
+            Purpose::ManagementKey => &self.management_keys,
+            Purpose::P2pKey | Purpose::SharePassword => &[],
+        }
+    }
+
+    fn accepted_mut(&mut self, purpose: &Purpose) -> Option<&mut Vec<AcceptedKey>> {
+        match purpose {
+            Purpose::ApiKey(application) => self.api_keys.get_mut(application),
+            Purpose::ManagementKey => Some(&mut self.management_keys),
+            Purpose::P2pKey | Purpose::SharePassword => None,
+        }
+    }
+
+    /// Accepts an API or management key before it is stored, in place of one that was announced before.
+    pub(crate) fn announce(&mut self, purpose: &Purpose, hash: ApiKeyHash, version_id: &str) {
+        let Some(keys) = self.accepted_mut(purpose) else { return };
+        keys.retain(|key| key.state != KeyState::Candidate);
+        let version_id = Some(version_id.to_owned());
+        keys.push(AcceptedKey { hash, state: KeyState::Candidate, until: None, version_id });
+    }
+
+    /// Accepts an announced key no more.
+    pub(crate) fn withdraw_candidate(&mut self, purpose: &Purpose, version_id: &str) {
+        let Some(keys) = self.accepted_mut(purpose) else { return };
+        keys.retain(|key| key.state != KeyState::Candidate || key.version_id.as_deref() != Some(version_id));
+    }
+
+    /// Makes an announced key the one in use; the one before it is accepted until `until`.
+    pub(crate) fn promote(&mut self, purpose: &Purpose, version_id: &str, until: Timestamp) {
+        if !self.is_coming(purpose, version_id) {
+            return;
+        }
+        let Some(keys) = self.accepted_mut(purpose) else { return };
+        for key in keys.iter_mut() {
+            if key.version_id.as_deref() == Some(version_id) {
+                key.state = KeyState::Current;
+            } else if key.state == KeyState::Current {
+                (key.state, key.until) = (KeyState::Retiring, Some(until));
+            }
+        }
+        // The one in use stands first.
+        keys.sort_by_key(|key| key.state != KeyState::Current);
+    }
+
+    /// Accepts no more what is replaced and whose time is over.
+    pub(crate) fn retire(&mut self, now: Timestamp) {
+        let is_over =
+            |key: &AcceptedKey| key.state == KeyState::Retiring && key.until.is_none_or(|until| until <= now);
+        self.management_keys.retain(|key| !is_over(key));
+        self.api_keys.values_mut().for_each(|keys| keys.retain(|key| !is_over(key)));
+    }
+
+    /// This record as it is to be read at a time: a P2P key that was waiting for it counts.
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        if let Some(pending) = self.pending.take_if(|pending| pending.counts_from <= now) {
+            self.curve = pending.public_key.curve();
+            self.fingerprint = pending.fingerprint;
+            self.generation = pending.generation;
+            self.public_key = pending.public_key;
+            self.version = pending.version;
+            self.version_id = pending.version_id;
+        }
+        self
+    }
+
     /// This record with the serial number that follows `previous`, or `previous` itself when
     /// nothing else differs: no change, no new text.
     #[must_use]

@@ -8,8 +8,11 @@
 //! version that no record names is never used, so nothing is taken back.
 //! The share-encryption password is never renewed.
 
+use std::collections::BTreeMap;
+
 use crate::audit::{Action, AuditEvent};
 use crate::authority::Permit;
+use crate::drafting::Draft;
 use crate::error::ProvisionError;
 use crate::making::{MadeValue, make_value};
 use crate::names::{Purpose, Slot};
@@ -18,9 +21,10 @@ use crate::operation::Operation;
 use crate::ownership::{Generation, further_version_token};
 use crate::parallel::each;
 use crate::planning::{Plan, incomplete};
-use crate::ports::{CURRENT, MakeError, NewVersion, PREVIOUS, PortError, SecretFacts, World};
+use crate::ports::{CURRENT, MakeError, NewVersion, PENDING, PREVIOUS, PortError, SecretFacts, World};
 use crate::properties::ClusterSpec;
 use crate::publishing::sign_label;
+use crate::record::NodeRecord;
 use crate::roster::RosterIndex;
 use crate::sealing::{KeyOrigin, Protection};
 use crate::version_label::{Form, KeyDigest, LabelError, TokenDigest, VersionLabel, is_ours};
@@ -193,7 +197,8 @@ impl Renewal {
         let signed = sign_label(world, permit, &name, version_id, text).await?;
         let token = further_version_token(&operation.generation, &name);
         let (value, key) = (&made.value, &spec.kms_key);
-        let version = NewVersion { name: &name, arn, token: &token, value, label: &signed, key };
+        let version =
+            NewVersion { name: &name, arn, token: &token, value, label: &signed, key, pending: false };
         match world.put_version(permit, version).await {
             // It is signed as another one.
             Ok(put) if put != version_id => {
@@ -313,7 +318,7 @@ impl Plan {
         let renewed = each(&self.renewed, async |(slot, renewal)| {
             operation.time.check()?;
             let made: Option<Result<_, MakeError>> =
-                if renewal.makes() { Some(make_value(world, spec, slot).await) } else { None };
+                if renewal.makes() { Some(make_value(world, spec.into(), slot).await) } else { None };
             let made = made.transpose()?;
             let item = renewal.carry_out(world, permit, on_behalf, slot, made.as_ref()).await?;
             Ok::<_, ProvisionError>((slot.clone(), item))
@@ -333,14 +338,20 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
-    /// What is handed out and does not count, whatever an operation before this one left.
-    pub(crate) fn all(plan: &Plan, observed: &Observed) -> Vec<Self> {
+    /// What is handed out and does not count, nor is about to, whatever an operation before this one left.
+    pub(crate) fn all(plan: &Plan, observed: &Observed, records: &[Draft<NodeRecord>]) -> Vec<Self> {
+        let records: BTreeMap<_, _> =
+            records.iter().map(|draft| (draft.document.index, &draft.document)).collect();
         let switches = plan.kept.iter().filter_map(|(slot, item)| {
             let Some(Place::Ours(facts)) = observed.secrets.get(slot) else { return None };
             // Where the first version gets that label in a call of its own, it may not have come to it.
             let nothing = facts.store.counts_versions().then_some(item.version_id.as_str());
             let from = match facts.staged(CURRENT) {
-                Some(current) => Some(current).filter(|current| *current != item.version_id),
+                Some(current) => Some(current).filter(|current| {
+                    let record = records.get(&slot.index);
+                    let is_coming = record.is_some_and(|record| record.is_coming(&slot.purpose, current));
+                    *current != item.version_id && !is_coming
+                }),
                 None => nothing,
             }?;
             Some(Self { slot: slot.clone(), item: item.clone(), from: from.to_owned() })
@@ -374,20 +385,39 @@ pub(crate) struct StaleLabel {
 }
 
 impl StaleLabel {
-    /// All of a secret whose version `counts` once the operation is through.
-    pub(crate) fn all(slot: &Slot, facts: &SecretFacts, counts: &str) -> Vec<Self> {
+    /// All of a secret whose version `counts` once the operation is through. What a rotation is making, of
+    /// which the node's `record` tells, stays, unless the operation renews the secret itself: then that
+    /// rotation is over, and what it made goes.
+    pub(crate) fn all(
+        slot: &Slot,
+        facts: &SecretFacts,
+        counts: &str,
+        record: Option<&NodeRecord>,
+        renewal: Option<&Renewal>,
+    ) -> Vec<Self> {
+        let old = renewal.map(|renewal| renewal.old.version_id.as_str()).filter(|old| *old != counts);
+
         if facts.store.counts_versions() {
             // It is part of the version, and goes with it.
             return Vec::new();
         }
-        let before = match facts.staged(CURRENT) {
+        let current = facts.staged(CURRENT);
+        let is_early = |id| record.is_some_and(|record| record.is_coming(&slot.purpose, id));
+        let before = match current {
+            // A rotation handed it out before it counted.
+            Some(current) if current != counts && is_early(current) => old,
             Some(current) if current != counts => Some(current),
             _ => facts.staged(PREVIOUS),
         };
+        let is_rotated = |id: &str| {
+            let is_named = record.is_some_and(|record| record.names(&slot.purpose, id));
+            old.is_none() && (is_named || facts.staged(PENDING) == Some(id))
+        };
         let others = facts.versions.iter().filter(|(id, _)| *id != counts && Some(id.as_str()) != before);
+        let others = others.filter(|(id, _)| !is_rotated(id));
         let labels = others.flat_map(|(id, labels)| labels.iter().map(move |label| (id, label)));
         labels
-            .filter(|(_, label)| is_ours(label))
+            .filter(|(_, label)| *label == PENDING && old.is_some() || is_ours(label))
             .map(|(id, label)| Self {
                 slot: slot.clone(),
                 arn: facts.arn.clone(),

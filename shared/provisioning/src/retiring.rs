@@ -119,7 +119,13 @@ pub(crate) fn leaving(
     }
     removal.told.clear();
     for (slot, facts) in observed.ours().filter(|(slot, _)| declared.contains(slot)) {
-        removal.labels.extend(StaleLabel::all(slot, facts, &plan.counting(operation, slot)));
+        removal.labels.extend(StaleLabel::all(
+            slot,
+            facts,
+            &plan.counting(operation, slot),
+            observed.record(slot.index),
+            plan.renewed.get(slot),
+        ));
     }
     removal
 }
@@ -182,13 +188,13 @@ pub async fn remove(
         adopt_from: spec.adopt_from.clone(),
         store: spec.store,
     };
-    let mut observed = observe(world, &operation.owner, candidates.clone()).await?;
+    let mut observed = observe(world, &operation.owner, operation.now, candidates.clone()).await?;
     if let Some(other) = adopting::claimed_by_another(world, &observed).await? {
         return Ok(vec![format!("everything was left alone: {other} takes this cluster over")]);
     }
     let handed_back = adopting::hand_back_before_removal(world, pinned, operation, &observed).await?;
     if handed_back.is_some() {
-        observed = observe(world, &operation.owner, candidates).await?;
+        observed = observe(world, &operation.owner, operation.now, candidates).await?;
     }
     let mut removal = Removal::of_all(operation, &observed, spec.deletion);
     removal.told.extend(handed_back);

@@ -89,7 +89,7 @@ async fn make<'a>(
 ) -> Result<Vec<(&'a Slot, MadeValue)>, ProvisionError> {
     each(slots, async |slot: &&'a Slot| {
         operation.time.check()?;
-        let made: Result<_, MakeError> = make_value(world, spec, slot).await;
+        let made: Result<_, MakeError> = make_value(world, spec.into(), slot).await;
         Ok((*slot, made?))
     })
     .await

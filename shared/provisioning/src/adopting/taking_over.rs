@@ -286,7 +286,7 @@ impl Adoption {
                 candidates.applications.insert(application.clone());
             }
         }
-        let mut observed = observe(world, &operation.owner, candidates).await?;
+        let mut observed = observe(world, &operation.owner, operation.now, candidates).await?;
         if observed.claim.is_none() {
             // It is withdrawn; what it told is known here.
             let index = if self.provisional { before.index_text.clone() } else { None };

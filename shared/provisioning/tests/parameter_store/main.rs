@@ -22,6 +22,8 @@ mod refusing;
 mod regenerating;
 #[path = "../suite/removing.rs"]
 mod removing;
+#[path = "../suite/rotating.rs"]
+mod rotating;
 #[path = "../suite/running_out.rs"]
 mod running_out;
 mod sweeping;

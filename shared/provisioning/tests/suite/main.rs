@@ -18,6 +18,7 @@ mod properties;
 mod regenerating;
 mod relabelled;
 mod removing;
+mod rotating;
 mod running_out;
 mod telling;
 mod updating;

@@ -19,9 +19,9 @@ use provisioning::authority::Permit;
 use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::{OWNER_TAG, OwnerId, Tags};
 use provisioning::ports::{
-    AuditLog, CURRENT, NewSecret, NewVersion, PREVIOUS, Pace, PairSealer, PortError, Publisher, RecordSigner,
-    ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredReaders, StoredSecret,
-    Workload,
+    AuditLog, CURRENT, NewSecret, NewVersion, PENDING, PREVIOUS, Pace, PairSealer, PortError, Publisher,
+    RecordSigner, ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredReaders,
+    StoredSecret, Workload,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
@@ -515,6 +515,9 @@ impl SecretStore for World {
             secret.versions.push((new.token.to_owned(), value.clone()));
             attach(secret, text, new.token);
             attach(secret, signature, new.token);
+            if new.pending {
+                attach(secret, PENDING, new.token);
+            }
             Ok(new.token.to_owned())
         })
         .await

@@ -1,0 +1,506 @@
+//! The rotation of one secret, step by step: a new API or management key, or a new P2P key.
+//!
+//! What every step keeps to:
+//! - the key that is handed out, before and after every call, is one that its node accepts: the node's
+//!   record lists a new API key before it is stored, and the old one is accepted until its overlap is over;
+//! - nothing is read but public documents and what can be told of a secret;
+//! - a version counts as the rotation's own by the signature beside its label, so that nobody can slip in one
+//!   of his own under the id that the rotation was given;
+//! - whatever was done before is found and gone on from: every step may be repeated, and so may all of them.
+//!
+//! A P2P key is handed out at once, and counts from a time that the record tells: until then its readers
+//! find both, and no second rotation begins.
+
+use jiff::{SignedDuration, Timestamp};
+use key_material::ApiKeyHash;
+
+use crate::audit::{Action, AuditEvent};
+use crate::authority::{Permit, PinnedStacks, permit_to_rotate};
+use crate::error::ProvisionError;
+use crate::leases;
+use crate::making::{MadeValue, Recipe, make_value};
+use crate::names::{ClusterName, ParameterName, Purpose, SecretName, Slot};
+use crate::observing::{Standing, owner_shown, pin, read_one, standing};
+use crate::ownership::{Generation, Owner};
+use crate::parallel::both;
+use crate::planning::{incomplete, public_key};
+use crate::ports::{CURRENT, NewVersion, PENDING, PREVIOUS, PortError, SecretFacts, World};
+use crate::properties::KmsKeyArn;
+use crate::publishing::{refused, sign, sign_label};
+use crate::record::{NodeRecord, PendingKey};
+use crate::renewing::cannot_label;
+use crate::roster::RosterIndex;
+use crate::sealing::{KeyOrigin, Protection};
+use crate::signed::PinnedKeys;
+use crate::store::Store;
+use crate::version_label::{Form, KeyDigest, VersionLabel, is_ours};
+use crate::versions::{Evidence, Item};
+
+/// One rotation of one secret.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The store of the secret.
+    pub store: Store,
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// The node, and what the secret is for.
+    pub slot: Slot,
+    /// The id that the rotation was given: in a store that takes tokens, the new version's own.
+    pub token: String,
+    /// The run that this step is part of, which no other one shares.
+    pub run: String,
+    /// When this step was asked for.
+    pub now: Timestamp,
+    /// How long the key before an API or management key is still accepted.
+    pub overlap: SignedDuration,
+    /// How long after it is published a P2P key begins to count.
+    pub cut_over: SignedDuration,
+}
+
+/// What a rotation has come to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// The version is there, and its public half is published.
+    Ready,
+    /// The version counts: there is nothing left to do.
+    Finished,
+    /// There is no version of this rotation.
+    Nothing,
+}
+
+/// A secret in service, and all that is known of it.
+struct InService {
+    owner: Owner,
+    permit: Permit,
+    keys: PinnedKeys,
+    facts: SecretFacts,
+    index: RosterIndex,
+    record: NodeRecord,
+}
+
+impl InService {
+    fn item(&self, rotation: &Rotation) -> Result<Item, ProvisionError> {
+        Item::found(self.evidence(rotation), &rotation.slot, &self.facts, Some(&self.record))
+    }
+
+    fn held(&self, rotation: &Rotation) -> Result<Vec<Item>, ProvisionError> {
+        Item::all_signed(self.evidence(rotation), &rotation.slot, &self.facts)
+    }
+
+    fn evidence<'a>(&'a self, rotation: &'a Rotation) -> Evidence<'a> {
+        Evidence { cluster: &rotation.cluster, keys: &self.keys }
+    }
+
+    /// The version that this rotation put.
+    fn own(&self, rotation: &Rotation) -> Result<Option<Item>, ProvisionError> {
+        // New keys by another token put an end to it.
+        let token = Some(self.index.token());
+        let is_own = |item: &Item| item.generation.as_str() == rotation.token && item.token == token;
+        let own = self.held(rotation)?.into_iter().filter(is_own);
+        // Of two that one rotation put, the first is its own.
+        Ok(own.min_by_key(|item| item.number))
+    }
+}
+
+impl Rotation {
+    /// Makes the new version and puts it, unless that was done before. Nobody is handed it yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError`]; every step may be repeated. [`ProvisionError::Busy`] when another rotation is
+    /// writing the node's record: soon it will not be.
+    pub async fn make(&self, world: &impl World, pinned: &PinnedStacks) -> Result<Progress, ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        if let Some(own) = found.own(self)? {
+            return self.ensure_announced(world, &found, &own).await;
+        }
+        let found = self.ensure_promoted(world, pinned, found).await?;
+        let old = found.item(self)?;
+        if let Some(pending) = &found.record.pending
+            && self.slot.purpose == Purpose::P2pKey
+            && pending.counts_from > self.now
+        {
+            return Err(incomplete(
+                &found.facts.arn,
+                "has a key that has not begun to count yet: no other one is made before",
+            ));
+        }
+        let key = found.facts.key.as_deref().and_then(KmsKeyArn::of_a_secret);
+        let key = key.ok_or_else(|| incomplete(&found.facts.arn, "is under no key of the customer's"))?;
+        let form = if self.slot.purpose == Purpose::P2pKey {
+            old.form.ok_or_else(|| {
+                incomplete(&old.arn, "has no tag that says how it is protected: restore its tags")
+            })?
+        } else {
+            Form { protection: Protection::Service, origin: KeyOrigin::Function }
+        };
+        let curve = match &self.slot.purpose {
+            Purpose::P2pKey => public_key(&self.slot, &old, &old.arn)?.curve(),
+            _ => found.record.curve,
+        };
+        let recipe = Recipe { cluster: &self.cluster, key: &key, curve, form };
+        let made = make_value(world, recipe, &self.slot).await?;
+        let numbers = found.held(self)?.into_iter().filter_map(|item| item.number);
+        let label = VersionLabel {
+            token: found.index.token(),
+            number: numbers
+                .chain([old.number.unwrap_or(1), self.number_in(&found.record)])
+                .max()
+                .unwrap_or(1)
+                + 1,
+            form,
+            key: KeyDigest::of(key.as_str()),
+            generation: Generation::new(self.token.as_str()),
+            public: VersionLabel::public_bytes(made.public.as_deref().unwrap_or_default())
+                .unwrap_or_default(),
+        };
+        let text = label.to_text().map_err(|error| cannot_label(&old.arn, error))?;
+        self.put(world, pinned, &found, &old, &made, &text, &key).await
+    }
+
+    /// Publishes what readers need of the new version. Of an API key they have it already; a P2P key is
+    /// listed with the time from which it counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rotation::make`].
+    pub async fn publish(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+    ) -> Result<Progress, ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        let Some(own) = found.own(self)? else { return Ok(Progress::Nothing) };
+        self.ensure_announced(world, &found, &own).await
+    }
+
+    /// Looks whether the new version is there and published. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rotation::make`]; and [`ProvisionError::Incomplete`] where the version is there and nobody is
+    /// told of it.
+    pub async fn check(&self, world: &impl World, pinned: &PinnedStacks) -> Result<Progress, ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        let Some(own) = found.own(self)? else { return Ok(Progress::Nothing) };
+        if !own.is_named_by(&found.record, &self.slot) {
+            return Err(incomplete(&own.arn, "has a new version that its node's record does not tell of"));
+        }
+        Ok(self.progress(&found, &own))
+    }
+
+    /// Hands the new version out, and has the one before accepted for as long as the overlap lasts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rotation::check`].
+    pub async fn finish(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+    ) -> Result<Progress, ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        let Some(own) = found.own(self)? else { return Ok(Progress::Nothing) };
+        if !own.is_named_by(&found.record, &self.slot) {
+            return Err(incomplete(&own.arn, "has a new version that its node's record does not tell of"));
+        }
+        let InService { owner, permit, facts, .. } = &found;
+        let current = facts.staged(CURRENT).unwrap_or_default();
+        if current != own.version_id {
+            world.make_current(permit, &own.arn, current, &own.version_id).await?;
+            let generation = Generation::new(self.token.as_str());
+            let event = AuditEvent::new(Action::MadeCurrent, &owner.id, &generation, &own.arn);
+            world.record(&event.of(&self.slot).version(&own.version_id).public(own.public.as_deref()));
+        }
+        if self.slot.purpose != Purpose::P2pKey {
+            let until = self.after(self.overlap);
+            self.write(world, &found, |record| {
+                record.promote(&self.slot.purpose, &own.version_id, until);
+                record.retire(self.now);
+            })
+            .await?;
+        }
+        self.release(world, &found, &own, current).await?;
+        Ok(Progress::Finished)
+    }
+
+    /// Takes the labels off that nothing asks for any more: a store holds so many, and versions as long as
+    /// they have one. The version that is handed out and the one before it keep theirs.
+    async fn release(
+        &self,
+        world: &impl World,
+        found: &InService,
+        own: &Item,
+        current: &str,
+    ) -> Result<(), ProvisionError> {
+        let InService { permit, facts, .. } = found;
+        if facts.staged(PENDING) == Some(&own.version_id) {
+            world.unlabel_version(permit, &own.arn, &own.version_id, PENDING).await?;
+        }
+        if facts.store.counts_versions() {
+            return Ok(());
+        }
+        let before = if current == own.version_id { facts.staged(PREVIOUS) } else { Some(current) };
+        for (id, labels) in &facts.versions {
+            if *id == own.version_id || Some(id.as_str()) == before {
+                continue;
+            }
+            for label in labels.iter().filter(|label| is_ours(label)) {
+                world.unlabel_version(permit, &own.arn, id, label).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the overlap of keys that were replaced, where it is over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rotation::make`].
+    pub async fn retire(&self, world: &impl World, pinned: &PinnedStacks) -> Result<(), ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        self.write(world, &found, |record| record.retire(self.now)).await
+    }
+
+    /// Takes back a version that an older rotation left unfinished: nobody accepts it any more, and what
+    /// holds it is taken off.
+    ///
+    /// # Errors
+    ///
+    /// As [`Rotation::make`].
+    pub async fn discard(&self, world: &impl World, pinned: &PinnedStacks) -> Result<(), ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        let InService { permit, facts, .. } = &found;
+        let stale = facts.staged(PENDING).map(str::to_owned);
+        let Some(stale) = stale.filter(|stale| facts.staged(CURRENT) != Some(stale)) else { return Ok(()) };
+        self.write(world, &found, |record| record.withdraw_candidate(&self.slot.purpose, &stale)).await?;
+        for label in facts.versions.get(&stale).into_iter().flatten() {
+            if label == PENDING || is_ours(label) {
+                world.unlabel_version(permit, &facts.arn, &stale, label).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The time that follows this step by so much, in whole seconds.
+    fn after(&self, duration: SignedDuration) -> Timestamp {
+        let time = self.now.checked_add(duration).unwrap_or(Timestamp::MAX);
+        Timestamp::from_second(time.as_second()).unwrap_or(time)
+    }
+
+    fn name(&self) -> SecretName {
+        self.cluster.secret_name(self.slot.index, &self.slot.purpose)
+    }
+
+    fn record_name(&self) -> ParameterName {
+        self.cluster.record_parameter(self.slot.index)
+    }
+
+    /// The highest number that the record gives to a P2P key.
+    fn number_in(&self, record: &NodeRecord) -> u64 {
+        let pending = record.pending.as_ref().map_or(0, |pending| pending.version);
+        if self.slot.purpose == Purpose::P2pKey { record.version.max(pending) } else { 1 }
+    }
+
+    fn progress(&self, found: &InService, own: &Item) -> Progress {
+        let is_current = found.facts.staged(CURRENT) == Some(own.version_id.as_str());
+        if is_current && found.record.counts(&self.slot.purpose, &own.version_id) {
+            Progress::Finished
+        } else {
+            Progress::Ready
+        }
+    }
+
+    /// Looks at the secret, and whether it is one that may be rotated: in service, ours, and of a kind that
+    /// is ever renewed.
+    async fn look(&self, world: &impl World, pinned: &PinnedStacks) -> Result<InService, ProvisionError> {
+        let name = self.name();
+        let facts = world.describe_secret(self.store, &name).await?;
+        let facts = facts.ok_or_else(|| incomplete(name.as_str(), "does not exist"))?;
+        if self.slot.purpose == Purpose::SharePassword {
+            return Err(incomplete(
+                &facts.arn,
+                "is a share-encryption password: it is written once and never rotated, since what it \
+                 encrypted could not be read any more",
+            ));
+        }
+        let foreign = |owner: String| ProvisionError::Foreign { subject: format!("secret {name}"), owner };
+        let owner = Owner::named_by(&facts.tags).filter(|owner| *owner.id.cluster() == self.cluster);
+        let owner = owner.ok_or_else(|| foreign(owner_shown(&facts)))?;
+        let permit = permit_to_rotate(pinned, &owner)?;
+        if facts.scheduled_for_deletion {
+            return Err(incomplete(&facts.arn, "is in its recovery window: nothing of it is changed"));
+        }
+        let names = [self.cluster.roster_index_parameter(), self.record_name()];
+        let (spki, documents) = both(world.verifying_key(), world.read_documents(&names)).await?;
+        let keys = pin(world, &spki)?;
+        let [index, record] = [0, 1].map(|n| documents.get(n).and_then(Option::as_deref));
+        let index = match standing(index, &keys, &owner) {
+            Standing::Ours(index) => index,
+            Standing::Foreign(index) => return Err(foreign(index.owner)),
+            Standing::None => return Err(incomplete(&facts.arn, "is of no cluster in service")),
+            Standing::Unreadable(error) => return Err(refused(&names[0], error)),
+        };
+        if let Some(former) = index.adopted_from {
+            return Err(ProvisionError::Provisional {
+                from: former.owner,
+                change: "a rotation makes another key",
+            });
+        }
+        let record =
+            record.ok_or_else(|| incomplete(names[1].as_str(), "is not there: update the stack first"))?;
+        let record = self.checked(record, &keys)?;
+        Ok(InService { owner, permit, keys, facts, index, record })
+    }
+
+    fn checked(&self, record: &str, keys: &PinnedKeys) -> Result<NodeRecord, ProvisionError> {
+        let record = NodeRecord::verify(record, keys, &self.cluster, self.slot.index, 0);
+        record.map(|record| record.at(self.now)).map_err(|error| refused(&self.record_name(), error))
+    }
+
+    /// Has an API key accepted, and then puts it; a P2P key is stored before anybody is told of it.
+    #[expect(clippy::too_many_arguments, reason = "what is put, where, and on whose behalf")]
+    async fn put(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+        found: &InService,
+        old: &Item,
+        made: &MadeValue,
+        label: &str,
+        key: &KmsKeyArn,
+    ) -> Result<Progress, ProvisionError> {
+        let InService { owner, permit, .. } = found;
+        // Where versions are counted, this is the number that it gets if nobody is faster.
+        let version_id = self.store.next_version_id(&self.token, &found.facts.versions);
+        let name = self.name();
+        let signed = sign_label(world, permit, &name, &version_id, label.to_owned()).await?;
+        let hash = self.hash(made.public.as_deref(), &old.arn)?;
+        if let Some(hash) = hash {
+            self.write(world, found, |record| record.announce(&self.slot.purpose, hash, &version_id)).await?;
+        }
+        let version = NewVersion {
+            name: &name,
+            arn: &old.arn,
+            token: &self.token,
+            value: &made.value,
+            label: &signed,
+            key,
+            pending: true,
+        };
+        match world.put_version(permit, version).await {
+            Ok(version_id) => {
+                let generation = Generation::new(self.token.as_str());
+                let event = AuditEvent::new(Action::Renewed, &owner.id, &generation, &old.arn);
+                world.record(&event.of(&self.slot).version(&version_id).public(made.public.as_deref()));
+            }
+            // What another run of this rotation put counts.
+            Err(PortError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let found = self.look(world, pinned).await?;
+        let own = found.own(self)?.ok_or_else(|| {
+            incomplete(
+                &old.arn,
+                "has a version under this rotation's id that it did not put: start another rotation",
+            )
+        })?;
+        if self.slot.purpose == Purpose::P2pKey {
+            return Ok(Progress::Ready);
+        }
+        self.ensure_announced(world, &found, &own).await
+    }
+
+    fn hash(&self, public: Option<&str>, subject: &str) -> Result<Option<ApiKeyHash>, ProvisionError> {
+        if self.slot.purpose == Purpose::P2pKey {
+            return Ok(None);
+        }
+        let hash = public.and_then(|public| public.parse().ok());
+        hash.map(Some).ok_or_else(|| incomplete(subject, "has a version without a hash"))
+    }
+
+    /// Has a key count that is handed out already, where the rotation that did so never told.
+    async fn ensure_promoted(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+        found: InService,
+    ) -> Result<InService, ProvisionError> {
+        let Some(current) = found.facts.staged(CURRENT).map(str::to_owned) else { return Ok(found) };
+        let is_coming = found.record.is_coming(&self.slot.purpose, &current);
+        if !is_coming || self.slot.purpose == Purpose::P2pKey {
+            return Ok(found);
+        }
+        let until = self.after(self.overlap);
+        self.write(world, &found, |record| record.promote(&self.slot.purpose, &current, until)).await?;
+        self.look(world, pinned).await
+    }
+
+    /// Has the record list the version that is there, if it lists another one of this rotation or none.
+    async fn ensure_announced(
+        &self,
+        world: &impl World,
+        found: &InService,
+        own: &Item,
+    ) -> Result<Progress, ProvisionError> {
+        if own.is_named_by(&found.record, &self.slot) {
+            return Ok(self.progress(found, own));
+        }
+        if let Some(hash) = self.hash(own.public.as_deref(), &own.arn)? {
+            self.write(world, found, |record| record.announce(&self.slot.purpose, hash, &own.version_id))
+                .await?;
+            return Ok(Progress::Ready);
+        }
+        let public_key = public_key(&self.slot, own, &own.arn)?;
+        let pending = PendingKey {
+            counts_from: self.after(self.cut_over),
+            fingerprint: public_key.fingerprint(),
+            generation: own.generation.clone(),
+            version: own.number.unwrap_or(found.record.version + 1),
+            version_id: own.version_id.clone(),
+            public_key,
+        };
+        self.write(world, found, |record| record.pending = Some(pending)).await?;
+        Ok(Progress::Ready)
+    }
+
+    /// Changes the node's record, alone: it is read again once nobody else may write it.
+    async fn write(
+        &self,
+        world: &impl World,
+        found: &InService,
+        change: impl FnOnce(&mut NodeRecord),
+    ) -> Result<(), ProvisionError> {
+        let InService { owner, permit, .. } = found;
+        let lease = self.cluster.lease_parameter(self.slot.index);
+        leases::take(world, permit, owner, &lease, &self.run, self.now).await?;
+        let written = self.write_alone(world, found, change).await;
+        leases::release(world, permit, &lease).await?;
+        written
+    }
+
+    async fn write_alone(
+        &self,
+        world: &impl World,
+        found: &InService,
+        change: impl FnOnce(&mut NodeRecord),
+    ) -> Result<(), ProvisionError> {
+        let InService { owner, permit, keys, .. } = found;
+        let name = self.record_name();
+        let stored = read_one(world, &name).await?;
+        let stored =
+            stored.ok_or_else(|| incomplete(name.as_str(), "went while it was changed: try again"))?;
+        let before = self.checked(&stored, keys)?;
+        let mut after = before.clone();
+        change(&mut after);
+        if after != before {
+            let text = sign(world, permit, &name, &after.following(Some(&before))).await?;
+            world.republish(permit, &name, &text, None).await?;
+            let generation = Generation::new(self.token.as_str());
+            world.record(
+                &AuditEvent::new(Action::Published, &owner.id, &generation, name.as_str()).of(&self.slot),
+            );
+        }
+        Ok(())
+    }
+}
