@@ -408,6 +408,7 @@ fn draft_record(
         management_keys,
         pending: known.and_then(|record| record.pending.clone()),
         public_key,
+        regenerate: spec.regenerate.is_some().then(|| spec.token()),
         schema: record::SCHEMA,
         serial: 1,
         share_version_id,

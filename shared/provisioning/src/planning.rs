@@ -149,7 +149,9 @@ impl Plan {
             if slot.purpose == Purpose::P2pKey {
                 item.number = item.number.or(Some(number));
             }
-            let renewal = Renewal::of(evidence, spec, &slot, facts, &item, &tokens)?;
+            let record = stored.filter(|_| observed.lists(slot.index));
+            let is_in_service = record.is_some_and(|record| item.is_named_by(record, &slot));
+            let renewal = Renewal::of(evidence, spec, &slot, facts, &item, &tokens, is_in_service)?;
             let counts = renewal.as_ref().map_or(Some(&item), Renewal::held);
             if let Some(counts) = counts {
                 refuse_a_change_of_kind(spec, &slot, facts, counts)?;
@@ -208,9 +210,19 @@ fn refuse_a_change_of_kind(
     if !slot.purpose.is_read_by_the_node() {
         return if item.public.is_some() { Ok(()) } else { Err(incomplete(&facts.arn, UNKNOWN)) };
     }
-    let form = item.form.ok_or_else(|| {
-        incomplete(&facts.arn, "has no tag that says how it is protected: restore its tags")
-    })?;
+    let Some(form) = item.form else {
+        let first = generation_of(&facts.tags).map(|made| {
+            let name = spec.cluster.secret_name(slot.index, &slot.purpose);
+            facts.store.first_version_id(&made, &name)
+        });
+        // Of a later version whose label does not count, such as one that another stack's key has signed,
+        // nobody can say it; of the first its tags have to.
+        return if first.is_some_and(|first| first == item.version_id) {
+            Err(incomplete(&facts.arn, "has no tag that says how it is protected: restore its tags"))
+        } else {
+            Ok(())
+        };
+    };
     if slot.purpose != Purpose::P2pKey {
         return Ok(());
     }

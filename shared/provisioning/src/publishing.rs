@@ -5,6 +5,7 @@ use crate::authority::Permit;
 use crate::error::ProvisionError;
 use crate::names::{ParameterName, SecretName};
 use crate::operation::Operation;
+use crate::ownership::Generation;
 use crate::ports::{AuditLog, PortError, RecordSigner, World};
 use crate::signed::{CanonicalText, Document, DocumentError};
 use crate::version_label::SignedLabel;
@@ -29,10 +30,11 @@ pub(crate) async fn sign_label(
     world: &impl RecordSigner,
     permit: &Permit,
     secret: &SecretName,
+    first: &Generation,
     version_id: &str,
     label: String,
 ) -> Result<SignedLabel, PortError> {
-    let signature = world.sign_digest(permit, SignedLabel::digest(secret, version_id, &label)).await?;
+    let signature = world.sign_digest(permit, SignedLabel::digest(secret, first, version_id, &label)).await?;
     Ok(SignedLabel::new(label, &signature))
 }
 

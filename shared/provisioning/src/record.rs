@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{Application, ClusterName, NodeIndex, Purpose};
 use crate::ownership::Generation;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
+use crate::version_label::TokenDigest;
 
 /// The schema number of a record.
 pub const SCHEMA: u32 = 1;
@@ -44,6 +45,9 @@ pub struct NodeRecord {
     /// The public half of the P2P key, SPKI in base64.
     #[serde(with = "signed::spki")]
     pub public_key: P2pPublicKey,
+    /// The digest of the `Regenerate` token that the keys in here were declared under, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regenerate: Option<TokenDigest>,
     /// The schema number of this document.
     pub schema: u32,
     /// Grows with every change of this record; a reader refuses less than it has seen.
@@ -183,6 +187,11 @@ impl NodeRecord {
             Purpose::ManagementKey => hash(&self.management_keys),
             Purpose::ApiKey(application) => hash(self.api_keys.get(application)?),
         }
+    }
+
+    /// The digest of the token that the keys in here were declared under, or of its absence.
+    pub(crate) fn token(&self) -> TokenDigest {
+        self.regenerate.unwrap_or_else(|| TokenDigest::of(None))
     }
 
     /// Whether `version_id` of an API or management key is in use, or of a P2P key listed.

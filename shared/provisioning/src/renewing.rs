@@ -18,7 +18,7 @@ use crate::making::{MadeValue, make_value};
 use crate::names::{Purpose, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
-use crate::ownership::{Generation, further_version_token};
+use crate::ownership::{Generation, further_version_token, generation_of};
 use crate::parallel::each;
 use crate::planning::{Plan, incomplete};
 use crate::ports::{CURRENT, MakeError, NewVersion, PENDING, PREVIOUS, PortError, SecretFacts, World};
@@ -28,13 +28,15 @@ use crate::record::NodeRecord;
 use crate::roster::RosterIndex;
 use crate::sealing::{KeyOrigin, Protection};
 use crate::version_label::{Form, KeyDigest, LabelError, TokenDigest, VersionLabel, is_ours};
-use crate::versions::{Evidence, Item};
+use crate::versions::{Evidence, Item, NO_GENERATION};
 
 /// What has to be done to a secret so that another version of it can count.
 #[derive(Clone, Debug)]
 pub(crate) struct Renewal {
     /// The version that counted until now.
     old: Item,
+    /// The operation that made the secret's first version.
+    first: Generation,
     /// The label that has to be signed and put on it.
     mark: Option<String>,
     /// Whether further versions have to be encrypted with another key.
@@ -85,7 +87,7 @@ impl Tokens {
 
 impl Renewal {
     /// What has to be done to the secret for `slot` of which version `old` counts; none where nothing
-    /// has.
+    /// has. `is_in_service` tells whether the record of a listed node names that version.
     pub(crate) fn of(
         evidence: Evidence<'_>,
         spec: &ClusterSpec,
@@ -93,29 +95,33 @@ impl Renewal {
         facts: &SecretFacts,
         old: &Item,
         tokens: &Tokens,
+        is_in_service: bool,
     ) -> Result<Option<Self>, ProvisionError> {
         let (declared, applied) = (tokens.declared, tokens.applied);
         let shares_key = !facts.store.counts_versions();
         let is_other_key = shares_key && facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
         let held = Item::all_signed(evidence, slot, facts)?;
+        let first = generation_of(&facts.tags).ok_or_else(|| incomplete(&facts.arn, NO_GENERATION))?;
         let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
         let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
         let may_come_back = |item: &Item| tokens.leads_back || item.generation == tokens.generation;
         let fitting = held.into_iter().filter(|item| fits(item) && may_come_back(item));
         let again = fitting.max_by_key(|item| item.number);
         let counts = match old.token {
-            Some(token) => token == declared,
+            Some(token) => token == declared && (is_in_service || may_come_back(old)),
             // An operation that was overtaken named it after its label had gone.
             None => again.is_none() && applied.is_none_or(|applied| applied == declared),
         };
         if counts || slot.purpose == Purpose::SharePassword {
             // A renewal that was given up may have come as far as the key.
             let rekeyed = is_other_key && old.key == Some(KeyDigest::of(spec.kms_key.as_str()));
-            let renewal = Self { old: old.clone(), mark: None, rekeyed, next: Next::Same };
+            let renewal = Self { old: old.clone(), first, mark: None, rekeyed, next: Next::Same };
             return Ok(rekeyed.then_some(renewal));
         }
         let token = old.token.or(applied.filter(|_| again.is_none()));
-        let mark = match token.filter(|_| old.label.is_none() && old.public.is_some()) {
+        // A version of which no label tells how it was made is not described: nothing would be true of it.
+        let is_known = old.public.is_some() && old.form.is_some();
+        let mark = match token.filter(|_| old.label.is_none() && is_known) {
             // Where versions are counted, every one has been given its label with its value.
             Some(token) if shares_key => Some(mark_of(old, facts, token)?),
             _ => None,
@@ -128,7 +134,7 @@ impl Renewal {
             },
             Next::Held,
         );
-        Ok(Some(Self { old: old.clone(), mark, rekeyed: is_other_key, next }))
+        Ok(Some(Self { old: old.clone(), first, mark, rekeyed: is_other_key, next }))
     }
 
     /// Whether a new value has to be made.
@@ -159,7 +165,7 @@ impl Renewal {
         let arn = &self.old.arn;
         if let Some(mark) = &self.mark {
             let (name, id) = (spec.cluster.secret_name(slot.index, &slot.purpose), &self.old.version_id);
-            let mark = sign_label(world, permit, &name, id, mark.clone()).await?;
+            let mark = sign_label(world, permit, &name, &self.first, id, mark.clone()).await?;
             for label in [&mark.signature, &mark.label] {
                 world.label_version(permit, arn, id, label).await?;
             }
@@ -194,7 +200,7 @@ impl Renewal {
         let arn = &self.old.arn;
         let name = spec.cluster.secret_name(slot.index, &slot.purpose);
         let text = label.to_text().map_err(|error| cannot_label(arn, error))?;
-        let signed = sign_label(world, permit, &name, version_id, text).await?;
+        let signed = sign_label(world, permit, &name, &self.first, version_id, text).await?;
         let token = further_version_token(&operation.generation, &name);
         let (value, key) = (&made.value, &spec.kms_key);
         let version =

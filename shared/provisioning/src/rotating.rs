@@ -21,7 +21,7 @@ use crate::leases;
 use crate::making::{MadeValue, Recipe, make_value};
 use crate::names::{ClusterName, ParameterName, Purpose, SecretName, Slot};
 use crate::observing::{Standing, owner_shown, pin, read_one, standing};
-use crate::ownership::{Generation, Owner};
+use crate::ownership::{Generation, Owner, generation_of};
 use crate::parallel::both;
 use crate::planning::{incomplete, public_key};
 use crate::ports::{CURRENT, NewVersion, PENDING, PREVIOUS, PortError, SecretFacts, World};
@@ -34,7 +34,7 @@ use crate::sealing::{KeyOrigin, Protection};
 use crate::signed::PinnedKeys;
 use crate::store::Store;
 use crate::version_label::{Form, KeyDigest, VersionLabel, is_ours};
-use crate::versions::{Evidence, Item};
+use crate::versions::{Evidence, Item, NO_GENERATION};
 
 /// One rotation of one secret.
 #[derive(Clone, Debug)]
@@ -374,7 +374,8 @@ impl Rotation {
         // Where versions are counted, this is the number that it gets if nobody is faster.
         let version_id = self.store.next_version_id(&self.token, &found.facts.versions);
         let name = self.name();
-        let signed = sign_label(world, permit, &name, &version_id, label.to_owned()).await?;
+        let first = generation_of(&found.facts.tags).ok_or_else(|| incomplete(&old.arn, NO_GENERATION))?;
+        let signed = sign_label(world, permit, &name, &first, &version_id, label.to_owned()).await?;
         let hash = self.hash(made.public.as_deref(), &old.arn)?;
         if let Some(hash) = hash {
             self.write(world, found, |record| record.announce(&self.slot.purpose, hash, &version_id)).await?;

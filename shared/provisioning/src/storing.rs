@@ -166,7 +166,7 @@ async fn store(
             let label = label_for(operation, spec, slot, first_number(observed, slot), public);
             let text = label.to_text().map_err(|error| cannot_label(name.as_str(), error))?;
             let id = spec.store.first_version_id(&operation.generation, &name);
-            Some(sign_label(world, permit, &name, &id, text).await?)
+            Some(sign_label(world, permit, &name, &operation.generation, &id, text).await?)
         }
         _ => None,
     };

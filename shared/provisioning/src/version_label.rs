@@ -146,11 +146,12 @@ pub struct SignedLabel {
 }
 
 impl SignedLabel {
-    /// What is signed: the label, and the version that it is of.
+    /// What is signed: the label, and the version that it is of. `first` is the operation that made the
+    /// secret's first version: a secret of the name that comes later has another one.
     #[must_use]
-    pub fn digest(secret: &SecretName, version_id: &str, label: &str) -> [u8; 32] {
+    pub fn digest(secret: &SecretName, first: &Generation, version_id: &str, label: &str) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix("keyboot.label.v1");
-        for part in [secret.as_str(), version_id, label] {
+        for part in [secret.as_str(), first.as_str(), version_id, label] {
             hash.update("\n");
             hash.update(part);
         }
@@ -339,8 +340,8 @@ mod tests {
         assert_eq!(TokenDigest::of(None).to_string(), "e3b0c44298fc1c14");
         let name = "n/c".parse::<crate::names::ClusterName>().unwrap();
         let name = name.secret_name("0".parse().unwrap(), &crate::names::Purpose::P2pKey);
-        let digest = hex::encode(SignedLabel::digest(&name, "2", TEXT));
-        assert_eq!(digest, "d7f98537ba20d921a860f9565c4a26c300a862ed577f1bcc8b81b143cbd4210b");
+        let digest = hex::encode(SignedLabel::digest(&name, &Generation::new("first"), "2", TEXT));
+        assert_eq!(digest, "70495d95b2222dff91dada3a9b811ea19b886569432672d8e64d7660f45aca04");
         let signed = SignedLabel::new(TEXT.to_owned(), b"\xfb\xff");
         assert_eq!(signed.signature, "keyboot-signed--_8");
         assert_eq!(signature_in(&signed.signature).unwrap(), b"\xfb\xff");

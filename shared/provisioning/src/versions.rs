@@ -19,6 +19,9 @@ use crate::sealing::{KeyOrigin, Protection};
 use crate::signed::PinnedKeys;
 use crate::version_label::{Form, KeyDigest, SignedLabel, TokenDigest, VersionLabel, signature_in};
 
+/// What is wrong with a secret of which nobody knows when it was made.
+pub(crate) const NO_GENERATION: &str = "has no tag that names its generation: restore its tags";
+
 /// A version of a stored secret: its place, its id, its public half, and what else is known of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
@@ -56,10 +59,11 @@ impl<'a> Evidence<'a> {
     fn label_of(self, slot: &Slot, facts: &SecretFacts, version_id: &str) -> Option<(VersionLabel, String)> {
         let labels = facts.versions.get(version_id)?;
         let name = self.cluster.secret_name(slot.index, &slot.purpose);
+        let first = generation_of(&facts.tags)?;
         let signatures: Vec<_> = labels.iter().filter_map(|label| signature_in(label)).collect();
         labels.iter().find_map(|text| {
             let label = text.parse().ok()?;
-            let digest = SignedLabel::digest(&name, version_id, text);
+            let digest = SignedLabel::digest(&name, &first, version_id, text);
             let is_signed = signatures.iter().any(|signature| self.keys.have_signed(&digest, signature));
             is_signed.then(|| (label, text.clone()))
         })
@@ -80,30 +84,33 @@ impl Item {
         else {
             return Ok(Self::handed_out(evidence, slot, facts, first));
         };
-        let mut item =
-            if version_id == first.version_id { first } else { Self { version_id, token: None, ..first } };
-        item.public = public;
+        // Of another one than the first, what no label says nobody knows.
+        let is_first = version_id == first.version_id;
+        let form = first.form.filter(|_| is_first);
+        let mut item = Self { version_id, public, form, ..first };
         item = item.labelled(evidence, slot, facts);
+        // The password is of no token.
+        if slot.purpose != Purpose::SharePassword {
+            item.token = record.map(NodeRecord::token);
+        }
         if let (Purpose::P2pKey, Some(record)) = (&slot.purpose, record) {
             item.number = Some(record.version);
         }
         Ok(item)
     }
 
-    /// The version that counts where no record tells: a record named what is handed out before it was,
-    /// and what is handed out and is neither signed nor the first was handed out by somebody else. Then it
-    /// is the latest that is signed; where none is, nothing is known but that it has to be made anew.
+    /// The version that counts where no record tells: the latest that is signed, whatever is handed out, and
+    /// before there is one the first. What is handed out and is neither was handed out by somebody else:
+    /// then nothing is known but that it has to be made anew.
     fn handed_out(evidence: Evidence<'_>, slot: &Slot, facts: &SecretFacts, first: Self) -> Self {
-        let current = facts.staged(CURRENT);
-        if current.is_none_or(|current| current == first.version_id) {
-            return first.labelled(evidence, slot, facts);
+        let signed = Self::signed(evidence, slot, facts, &first);
+        if let Some(latest) = signed.into_iter().max_by_key(|item| item.number) {
+            return latest;
         }
-        let mut signed = Self::signed(evidence, slot, facts, &first);
-        if let Some(at) = signed.iter().position(|item| Some(item.version_id.as_str()) == current) {
-            return signed.swap_remove(at);
+        match facts.staged(CURRENT) {
+            Some(current) if current != first.version_id => Self { public: None, token: None, ..first },
+            _ => first,
         }
-        let unknown = || Self { public: None, token: None, ..first };
-        signed.into_iter().max_by_key(|item| item.number).unwrap_or_else(unknown)
     }
 
     /// Every version that is held and has a label that is signed.
@@ -127,9 +134,7 @@ impl Item {
 
     /// The first version, as the tags tell of it.
     fn first(cluster: &ClusterName, slot: &Slot, facts: &SecretFacts) -> Result<Self, ProvisionError> {
-        let generation = generation_of(&facts.tags).ok_or_else(|| {
-            incomplete(&facts.arn, "has no tag that names its generation: restore its tags")
-        })?;
+        let generation = generation_of(&facts.tags).ok_or_else(|| incomplete(&facts.arn, NO_GENERATION))?;
         let name = cluster.secret_name(slot.index, &slot.purpose);
         let token = match facts.tags.get(REGENERATE_TAG) {
             Some(digest) => digest.parse().ok(),

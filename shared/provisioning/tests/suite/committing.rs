@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use provisioning::names::Purpose;
+use provisioning::ownership::Generation;
 use provisioning::signed::CanonicalText;
 use provisioning::store::Store;
 use provisioning::version_label::SignedLabel;
@@ -195,7 +196,12 @@ fn what_a_record_names_counts_and_not_the_first_version() {
         label.number = 2;
         let name = cluster().secret_name(node(0), &Purpose::P2pKey);
         let label = label.to_text().unwrap();
-        let signature = World::sign(SignedLabel::digest(&name, &rotated.version_id, &label));
+        let signature = World::sign(SignedLabel::digest(
+            &name,
+            &Generation::new("create-1"),
+            &rotated.version_id,
+            &label,
+        ));
         let signed = SignedLabel::new(label, &signature);
         secret.labels.insert(signed.label, rotated.version_id.clone());
         secret.labels.insert(signed.signature, rotated.version_id.clone());

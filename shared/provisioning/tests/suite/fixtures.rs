@@ -210,7 +210,8 @@ fn assert_signed(secret: &Secret, name: &SecretName) {
     let staged = |id: &String| [CURRENT, PREVIOUS].iter().any(|stage| secret.labels.get(*stage) == Some(id));
     for (id, labels) in held(secret).into_iter().filter(|(id, _)| staged(id)) {
         for label in labels.iter().filter(|label| label.parse::<VersionLabel>().is_ok()) {
-            let digest = SignedLabel::digest(name, &id, label);
+            let first = Generation::new(&*secret.tags["keyboot:generation"]);
+            let digest = SignedLabel::digest(name, &first, &id, label);
             let signatures = labels.iter().filter_map(|label| label.strip_prefix("keyboot-signed-"));
             let mut signatures = signatures.map(|text| URL_SAFE_NO_PAD.decode(text).unwrap());
             let is_signed = |der: Vec<u8>| {

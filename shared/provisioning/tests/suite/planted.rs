@@ -8,6 +8,7 @@ use p256::ecdsa::{DerSignature, SigningKey};
 use provisioning::OperationKind;
 use provisioning::ownership::Generation;
 use provisioning::ports::{CURRENT, PREVIOUS};
+use provisioning::record::NodeRecord;
 use provisioning::sealing::{KeyOrigin, Protection};
 use provisioning::store::Store;
 use provisioning::version_label::{Form, KeyDigest, SignedLabel, VersionLabel};
@@ -16,7 +17,7 @@ use crate::fixtures::{
     Declared, KEY, OWNER, assert_in_service, cluster, current, in_service, node, operation, record, run,
     secret, secret_name, update, value_of,
 };
-use crate::world::{Mishap, World, held};
+use crate::world::{Mishap, Secret, World, held};
 
 static HIS: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_slice(&[8; 32]).unwrap());
 const RENEWED: [&str; 3] = ["p2p-key", "api-key/default", "management-key"];
@@ -57,7 +58,8 @@ fn plant_as(world: &World, declared: &Declared, number: u64, request: &str) {
         };
         secret.versions.push((id.clone(), "his".into()));
         let name = cluster().secret_name(node(0), &purpose.parse().unwrap());
-        let signature: DerSignature = HIS.sign_prehash(&SignedLabel::digest(&name, &id, &label)).unwrap();
+        let signature: DerSignature =
+            HIS.sign_prehash(&SignedLabel::digest(&name, &Generation::new("create-1"), &id, &label)).unwrap();
         let signed = SignedLabel::new(label, signature.as_bytes());
         secret.labels.insert(signed.label, id.clone());
         secret.labels.insert(signed.signature, id);
@@ -285,5 +287,88 @@ fn a_renewed_node_whose_return_was_stopped_comes_back_with_its_keys() {
         update(&world, &one, &two, "update-4").unwrap().unwrap_or_else(|error| panic!("{at}: {error}"));
         assert_in_service(&world, &two);
         assert_eq!(record(&world, 1).public_key, before.public_key, "{at}");
+    }
+}
+
+/// Takes the label off the version that counts and puts back the one of the first, which he has kept, and
+/// hands that one out.
+fn bring_back_the_first(world: &World, purpose: &str, kept: &Secret) {
+    let mut stored = world.stored.borrow_mut();
+    let secret = stored.secrets.get_mut(&secret_name(0, purpose)).unwrap();
+    let (counting, first) = (current(secret).to_owned(), kept.versions[0].0.clone());
+    if crate::STORE == Store::SecretsManager {
+        secret.labels.retain(|label, id| *id != counting || !label.starts_with("keyboot-"));
+    }
+    for label in held(kept)[&first].iter().filter(|label| label.starts_with("keyboot-")) {
+        secret.labels.insert(label.clone(), first.clone());
+    }
+    secret.labels.insert(PREVIOUS.into(), counting);
+    secret.labels.insert(CURRENT.into(), first);
+}
+
+/// Two versions of one token, of which the later one counts.
+fn of_one_token(declared: &Declared) -> (World, Vec<Secret>) {
+    let world = in_service(declared);
+    let [one, two] = ["1", "2"].map(|token| with_token(declared, token));
+    update(&world, declared, &one, "update-1").unwrap().unwrap();
+    let kept = RENEWED.map(|purpose| secret(&world, 0, purpose)).into();
+    update(&world, &one, &two, "update-2").unwrap().unwrap();
+    update(&world, &two, declared, "update-3").unwrap().unwrap();
+    assert_in_service(&world, declared);
+    assert_eq!(record(&world, 0).generation.as_str(), "update-3");
+    (world, kept)
+}
+
+#[test]
+fn of_one_token_the_version_counts_that_the_record_names() {
+    let declared = Declared::nodes(&[0]);
+    let (world, kept) = of_one_token(&declared);
+    let before = record(&world, 0);
+    for (purpose, kept) in RENEWED.into_iter().zip(&kept) {
+        bring_back_the_first(&world, purpose, kept);
+    }
+    update(&world, &declared, &declared, "update-4").unwrap().unwrap();
+    assert_eq!(record(&world, 0), before);
+    for purpose in RENEWED {
+        assert!(record(&world, 0).names(&purpose.parse().unwrap(), current(&secret(&world, 0, purpose))));
+    }
+}
+
+#[test]
+fn of_one_token_the_latest_version_counts_where_no_record_names_any() {
+    let declared = Declared::nodes(&[0]);
+    let without = declared.clone().with("Applications", vec!["other"]).with("ManagementKey", "false");
+    let (world, kept) = of_one_token(&declared);
+    let before = record(&world, 0);
+    update(&world, &declared, &without, "update-4").unwrap().unwrap();
+    for (purpose, kept) in RENEWED.into_iter().zip(&kept).skip(1) {
+        let mut stored = world.stored.borrow_mut();
+        let secret = stored.secrets.get_mut(&secret_name(0, purpose)).unwrap();
+        let (counting, first) = (current(secret).to_owned(), kept.versions[0].0.clone());
+        secret.labels.insert(PREVIOUS.into(), counting);
+        secret.labels.insert(CURRENT.into(), first);
+    }
+    update(&world, &without, &declared, "update-5").unwrap().unwrap();
+    let after = record(&world, 0);
+    assert_eq!((after.api_keys, after.management_keys), (before.api_keys, before.management_keys));
+}
+
+#[test]
+fn a_key_that_was_away_while_tokens_came_and_went_is_made_anew_as_well() {
+    let plain = Declared::nodes(&[0]).with("Applications", vec!["default", "b"]);
+    let [b, c, d] = ["b", "c", "d"].map(|token| with_token(&plain, token));
+    let without = |declared: &Declared| declared.clone().with("Applications", vec!["default"]);
+    let world = in_service(&plain);
+    update(&world, &plain, &b, "update-1").unwrap().unwrap();
+    let before = record(&world, 0);
+    update(&world, &b, &without(&b), "update-2").unwrap().unwrap();
+    update(&world, &without(&b), &without(&c), "update-3").unwrap().unwrap();
+    update(&world, &without(&c), &without(&d), "update-4").unwrap().unwrap();
+    update(&world, &without(&d), &b, "update-5").unwrap().unwrap();
+    let after = record(&world, 0);
+    let hash =
+        |record: &NodeRecord, application: &str| record.api_keys[&application.parse().unwrap()][0].hash;
+    for application in ["default", "b"] {
+        assert_ne!(hash(&after, application), hash(&before, application), "{application}");
     }
 }
