@@ -18,7 +18,7 @@ use crate::making::{MadeValue, make_value};
 use crate::names::{Purpose, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
-use crate::ownership::{Generation, further_version_token, generation_of};
+use crate::ownership::{Generation, OwnerId, further_version_token, generation_of};
 use crate::parallel::each;
 use crate::planning::{Plan, incomplete};
 use crate::ports::{CURRENT, MakeError, NewVersion, PENDING, PREVIOUS, PortError, SecretFacts, World};
@@ -100,23 +100,27 @@ impl Renewal {
         let (declared, applied) = (tokens.declared, tokens.applied);
         let shares_key = !facts.store.counts_versions();
         let is_other_key = shares_key && facts.key.as_deref().is_some_and(|key| key != spec.kms_key.as_str());
-        let held = Item::all_signed(evidence, slot, facts)?;
         let first = generation_of(&facts.tags).ok_or_else(|| incomplete(&facts.arn, NO_GENERATION))?;
-        let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
-        let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
         let may_come_back = |item: &Item| tokens.leads_back || item.generation == tokens.generation;
-        let fitting = held.into_iter().filter(|item| fits(item) && may_come_back(item));
-        let again = fitting.max_by_key(|item| item.number);
-        let counts = match old.token {
-            Some(token) => token == declared && (is_in_service || may_come_back(old)),
-            // An operation that was overtaken named it after its label had gone.
-            None => again.is_none() && applied.is_none_or(|applied| applied == declared),
-        };
-        if counts || slot.purpose == Purpose::SharePassword {
+        let stays = || {
             // A renewal that was given up may have come as far as the key.
             let rekeyed = is_other_key && old.key == Some(KeyDigest::of(spec.kms_key.as_str()));
-            let renewal = Self { old: old.clone(), first, mark: None, rekeyed, next: Next::Same };
-            return Ok(rekeyed.then_some(renewal));
+            let renewal =
+                Self { old: old.clone(), first: first.clone(), mark: None, rekeyed, next: Next::Same };
+            rekeyed.then_some(renewal)
+        };
+        let is_declared = old.token == Some(declared) && (is_in_service || may_come_back(old));
+        if is_declared || slot.purpose == Purpose::SharePassword {
+            return Ok(stays());
+        }
+        let held = Item::all_signed(evidence, slot, facts)?;
+        let last = held.iter().chain([old]).filter_map(|item| item.number).max().unwrap_or(1);
+        let fits = |item: &Item| item.token == Some(declared) && item.is_as_declared(spec, slot);
+        let fitting = held.into_iter().filter(|item| fits(item) && may_come_back(item));
+        let again = fitting.max_by_key(|item| item.number);
+        // Of a version of which nothing tells, the token that is applied does.
+        if old.token.is_none() && again.is_none() && applied.is_none_or(|applied| applied == declared) {
+            return Ok(stays());
         }
         let token = old.token.or(applied.filter(|_| again.is_none()));
         // A version of which no label tells how it was made is not described: nothing would be true of it.
@@ -401,12 +405,11 @@ impl StaleLabel {
         record: Option<&NodeRecord>,
         renewal: Option<&Renewal>,
     ) -> Vec<Self> {
-        let old = renewal.map(|renewal| renewal.old.version_id.as_str()).filter(|old| *old != counts);
-
         if facts.store.counts_versions() {
             // It is part of the version, and goes with it.
             return Vec::new();
         }
+        let old = renewal.map(|renewal| renewal.old.version_id.as_str()).filter(|old| *old != counts);
         let current = facts.staged(CURRENT);
         let is_early = |id| record.is_some_and(|record| record.is_coming(&slot.purpose, id));
         let before = match current {
@@ -437,14 +440,15 @@ impl StaleLabel {
         &self,
         world: &impl World,
         permit: &Permit,
-        operation: &Operation,
+        owner: &OwnerId,
+        generation: &Generation,
     ) -> Result<(), ProvisionError> {
         world.unlabel_version(permit, &self.arn, &self.version_id, &self.label).await?;
         if self.label.parse::<VersionLabel>().is_err() {
             // The label that it signs tells of it.
             return Ok(());
         }
-        let event = AuditEvent::new(Action::Released, &operation.owner.id, &operation.generation, &self.arn);
+        let event = AuditEvent::new(Action::Released, owner, generation, &self.arn);
         world.record(&event.of(&self.slot).version(&self.version_id));
         Ok(())
     }

@@ -433,7 +433,10 @@ impl Removal {
                 scheduled.len()
             ));
         }
-        each(&self.labels, async |stale| stale.release(world, permit, operation).await).await?;
+        each(&self.labels, async |stale| {
+            stale.release(world, permit, &operation.owner.id, &operation.generation).await
+        })
+        .await?;
         withdraw(world, permit, operation, &self.last).await?;
         withdraw(world, permit, operation, self.intent.as_slice()).await?;
         for kept in &told {

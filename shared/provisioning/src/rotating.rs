@@ -24,11 +24,11 @@ use crate::observing::{Standing, owner_shown, pin, read_one, standing};
 use crate::ownership::{Generation, Owner, generation_of};
 use crate::parallel::both;
 use crate::planning::{incomplete, public_key};
-use crate::ports::{CURRENT, NewVersion, PENDING, PREVIOUS, PortError, SecretFacts, World};
+use crate::ports::{CURRENT, NewVersion, PENDING, PortError, SecretFacts, World};
 use crate::properties::KmsKeyArn;
 use crate::publishing::{refused, sign, sign_label};
 use crate::record::{NodeRecord, PendingKey};
-use crate::renewing::cannot_label;
+use crate::renewing::{StaleLabel, cannot_label};
 use crate::roster::RosterIndex;
 use crate::sealing::{KeyOrigin, Protection};
 use crate::signed::PinnedKeys;
@@ -181,11 +181,9 @@ impl Rotation {
     /// As [`Rotation::make`]; and [`ProvisionError::Incomplete`] where the version is there and nobody is
     /// told of it.
     pub async fn check(&self, world: &impl World, pinned: &PinnedStacks) -> Result<Progress, ProvisionError> {
-        let found = self.look(world, pinned).await?;
-        let Some(own) = found.own(self)? else { return Ok(Progress::Nothing) };
-        if !own.is_named_by(&found.record, &self.slot) {
-            return Err(incomplete(&own.arn, "has a new version that its node's record does not tell of"));
-        }
+        let Some((found, own)) = self.look_at_published(world, pinned).await? else {
+            return Ok(Progress::Nothing);
+        };
         Ok(self.progress(&found, &own))
     }
 
@@ -199,11 +197,9 @@ impl Rotation {
         world: &impl World,
         pinned: &PinnedStacks,
     ) -> Result<Progress, ProvisionError> {
-        let found = self.look(world, pinned).await?;
-        let Some(own) = found.own(self)? else { return Ok(Progress::Nothing) };
-        if !own.is_named_by(&found.record, &self.slot) {
-            return Err(incomplete(&own.arn, "has a new version that its node's record does not tell of"));
-        }
+        let Some((found, own)) = self.look_at_published(world, pinned).await? else {
+            return Ok(Progress::Nothing);
+        };
         let InService { owner, permit, facts, .. } = &found;
         let current = facts.staged(CURRENT).unwrap_or_default();
         if current != own.version_id {
@@ -220,36 +216,14 @@ impl Rotation {
             })
             .await?;
         }
-        self.release(world, &found, &own, current).await?;
-        Ok(Progress::Finished)
-    }
-
-    /// Takes the labels off that nothing asks for any more: a store holds so many, and versions as long as
-    /// they have one. The version that is handed out and the one before it keep theirs.
-    async fn release(
-        &self,
-        world: &impl World,
-        found: &InService,
-        own: &Item,
-        current: &str,
-    ) -> Result<(), ProvisionError> {
-        let InService { permit, facts, .. } = found;
         if facts.staged(PENDING) == Some(&own.version_id) {
             world.unlabel_version(permit, &own.arn, &own.version_id, PENDING).await?;
         }
-        if facts.store.counts_versions() {
-            return Ok(());
+        let generation = Generation::new(self.token.as_str());
+        for stale in StaleLabel::all(&self.slot, facts, &own.version_id, None, None) {
+            stale.release(world, permit, &owner.id, &generation).await?;
         }
-        let before = if current == own.version_id { facts.staged(PREVIOUS) } else { Some(current) };
-        for (id, labels) in &facts.versions {
-            if *id == own.version_id || Some(id.as_str()) == before {
-                continue;
-            }
-            for label in labels.iter().filter(|label| is_ours(label)) {
-                world.unlabel_version(permit, &own.arn, id, label).await?;
-            }
-        }
-        Ok(())
+        Ok(Progress::Finished)
     }
 
     /// Ends the overlap of keys that were replaced, where it is over.
@@ -351,6 +325,20 @@ impl Rotation {
             record.ok_or_else(|| incomplete(names[1].as_str(), "is not there: update the stack first"))?;
         let record = self.checked(record, &keys)?;
         Ok(InService { owner, permit, keys, facts, index, record })
+    }
+
+    /// The same with the version of this rotation, if there is one, which its node's record has to name.
+    async fn look_at_published(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+    ) -> Result<Option<(InService, Item)>, ProvisionError> {
+        let found = self.look(world, pinned).await?;
+        let Some(own) = found.own(self)? else { return Ok(None) };
+        if !own.is_named_by(&found.record, &self.slot) {
+            return Err(incomplete(&own.arn, "has a new version that its node's record does not tell of"));
+        }
+        Ok(Some((found, own)))
     }
 
     fn checked(&self, record: &str, keys: &PinnedKeys) -> Result<NodeRecord, ProvisionError> {

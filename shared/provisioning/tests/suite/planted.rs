@@ -14,8 +14,8 @@ use provisioning::store::Store;
 use provisioning::version_label::{Form, KeyDigest, SignedLabel, VersionLabel};
 
 use crate::fixtures::{
-    Declared, KEY, OWNER, assert_in_service, cluster, current, in_service, node, operation, record, run,
-    secret, secret_name, update, value_of,
+    Declared, KEY, OWNER, assert_in_service, cluster, current, in_service, node, operation, own_labels,
+    record, run, secret, secret_name, update, value_of,
 };
 use crate::world::{Mishap, Secret, World, held};
 
@@ -370,5 +370,42 @@ fn a_key_that_was_away_while_tokens_came_and_went_is_made_anew_as_well() {
         |record: &NodeRecord, application: &str| record.api_keys[&application.parse().unwrap()][0].hash;
     for application in ["default", "b"] {
         assert_ne!(hash(&after, application), hash(&before, application), "{application}");
+    }
+}
+
+/// A label that is truly signed, on a version of another secret, of another node, or of its own secret.
+#[test]
+fn what_is_signed_for_one_version_says_nothing_of_another() {
+    let old = Declared::nodes(&[0, 1]);
+    let new = with_token(&old, "1");
+    for (from, purpose) in
+        [(1, "p2p-key"), (1, "api-key/default"), (0, "management-key"), (0, "api-key/default")]
+    {
+        let ahead = in_service(&old);
+        update(&ahead, &old, &new, "update-1").unwrap().unwrap();
+        let source = secret(&ahead, from, purpose);
+        let signed: Vec<_> = held(&source)[current(&source)].iter().cloned().collect();
+        let world = in_service(&old);
+        let target = if purpose == "management-key" { "api-key/default" } else { purpose };
+        let mut stored = world.stored.borrow_mut();
+        let victim = stored.secrets.get_mut(&secret_name(0, target)).unwrap();
+        let id = match crate::STORE {
+            Store::SecretsManager => "his".to_owned(),
+            // The version that it would be: only the secret is another one.
+            Store::ParameterStore if purpose == target && from == 0 => continue,
+            Store::ParameterStore => "2".to_owned(),
+        };
+        victim.versions.push((id.clone(), "his".into()));
+        for label in signed.iter().filter(|label| label.starts_with("keyboot-")) {
+            victim.labels.insert(label.clone(), id.clone());
+        }
+        let public = own_labels(&source)[current(&source)].public_base64();
+        drop(stored);
+        let done = update(&world, &old, &new, "update-1").unwrap();
+        // In Parameter Store he can keep the request from making its own, and no more.
+        assert!(done.is_ok() || crate::STORE == Store::ParameterStore, "{done:?}");
+        assert_nothing_is_his(&world);
+        let text = world.stored().documents["/keyboot/tsm/node/0/record"].text.clone();
+        assert!(!text.contains(&public), "{from} {purpose}");
     }
 }
