@@ -40,7 +40,8 @@ pub(crate) const TO_FIRST_CALL: f64 = 1.0 / 20.0;
 /// How much memory a Create of three nodes may take, in MiB.
 pub(crate) const MEMORY: f64 = 24.0;
 /// How large the archives may be, in MB.
-pub(crate) const ARCHIVES: [(&str, f64); 2] = [("node-keys", 3.0), ("unanswered", 1.0)];
+pub(crate) const ARCHIVES: [(&str, f64); 3] =
+    [("node-keys", 3.0), ("key-rotation", 3.0), ("unanswered", 1.0)];
 
 /// Every promise.
 pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
@@ -48,7 +49,7 @@ pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
     let first_call = ratio(&measured.to_first_call, Subject::NodeKeys, Subject::Python);
     let memory = measured.peak_memory.get(&Subject::NodeKeys).cloned().unwrap_or_default();
     let archive = |function| measured.archives.get(function).copied().unwrap_or(f64::INFINITY);
-    let [(_, node_keys), (_, unanswered)] = ARCHIVES;
+    let [(_, node_keys), (_, key_rotation), (_, unanswered)] = ARCHIVES;
     vec![
         Budget {
             what: "node-keys: start to the first request for an event, against the function without an SDK",
@@ -75,6 +76,13 @@ pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
             because: "of 7.9 MB before compression the SDK's clients of four services and what they share take \
                       1.3 MB, the tables by which panics unwind 1.3 MB, its own code 0.8 MB, TLS with two lists \
                       of roots 0.7 MB, HTTP/2, which the SDK's client brings along and nothing uses, 0.2 MB",
+        },
+        Budget {
+            what: "key-rotation: archive",
+            allowed: ("at most 3.0 MB", key_rotation),
+            measured: (format!("{:.2} MB", archive("key-rotation")), archive("key-rotation")),
+            because: "as in node-keys the SDK's clients and what they share, the tables by which panics unwind, and \
+                      TLS with its roots",
         },
         Budget {
             what: "unanswered: archive",

@@ -14,7 +14,7 @@ use crate::subject::Programs;
 use crate::terminal::{headline, say};
 
 /// The functions that are built as they are deployed, the quick ones first.
-const DEPLOYED: [&str; 3] = ["sdk-less", "unanswered", "node-keys"];
+const DEPLOYED: [&str; 4] = ["sdk-less", "unanswered", "key-rotation", "node-keys"];
 
 /// Builds everything, or finds what was built before.
 pub(crate) fn build(again: bool) -> Result<Programs> {
@@ -25,7 +25,7 @@ pub(crate) fn build(again: bool) -> Result<Programs> {
         let venv = Venv::packaging()?;
         let target = target()?;
         for name in DEPLOYED {
-            headline(&format!("{name} as it is deployed (the link of node-keys takes some minutes)"));
+            headline(&format!("{name} as it is deployed (the link of one with an SDK takes some minutes)"));
             functions::build_deployed(&venv, name, &[], target, &deployed)?;
         }
         headline("node-keys with the feature `local` (which takes them again)");

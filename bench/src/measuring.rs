@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use contract_double::Double;
 use contract_double::deploy::KmsStack;
 
+use crate::budgets;
 use crate::building::archive_size;
 use crate::creating::{Conditions, Create, create, start};
 use crate::statistics::Samples;
@@ -50,7 +51,7 @@ pub(crate) struct Measured {
     pub(crate) waits: Vec<Waits>,
     /// Creates of clusters of several sizes.
     pub(crate) sizes: Vec<Scaled>,
-    /// Sizes of the archives of node-keys and unanswered, in MB (of 1,000,000 bytes).
+    /// Sizes of the functions' archives, in MB (of 1,000,000 bytes).
     pub(crate) archives: BTreeMap<&'static str, f64>,
 }
 
@@ -89,7 +90,7 @@ pub(crate) async fn measure(programs: &Programs, plan: &Plan) -> Result<Measured
         sizes: Vec::new(),
         archives: BTreeMap::new(),
     };
-    for function in ["node-keys", "unanswered"] {
+    for (function, _) in budgets::ARCHIVES {
         #[expect(clippy::cast_precision_loss, reason = "an archive has some millions of bytes")]
         let size = archive_size(function)? as f64 / 1e6;
         measured.archives.insert(function, size);

@@ -3,7 +3,8 @@
 Configured by environment alone: everything MiniStack reads (GATEWAY_PORT, AUTH, ...), and ours:
 
 KEYBOOT_RIG_CALLS             file that gets a JSON line for each API call (see plugins/recorder.py)
-KEYBOOT_RIG_RETRY_SECONDS     delay before the first retry of an asynchronous invocation (default 1)
+KEYBOOT_RIG_RETRY_SECONDS     delay before the first retry of an asynchronous invocation, or of a rotation
+                              (default 1)
 KEYBOOT_RIG_FUNCTION_SECONDS  the most time that a native function has, where its Timeout is longer
 KEYBOOT_RIG_PLUGINS           `none`: MiniStack as it comes, with all the faults that our plug-ins mend
 

@@ -37,7 +37,9 @@ RUN = secrets.token_hex(3)
 ENDPOINT = ""
 
 # What AWS starts as `bootstrap`: a client of the runtime API. What it does in an event is told by the
-# event's `Behave`; what it saw goes to a file in `Scratch`, which this process reads.
+# event's `Behave`; what it saw goes to a file in `Scratch`, which this process reads. Events of others have
+# no such members: there the folder is told by the environment; a step of a rotation fails whose name the
+# file `fail` in it has, and what a schedule sends fails once.
 BOOTSTRAP = r'''
 import json, os, sys, time, urllib.request
 from pathlib import Path
@@ -101,17 +103,49 @@ def custom_resource(event):
         return answer(event, "FAILED", "failed-id")
     answer(event, "SUCCESS", physical_id, Data={"Try": str(tries)})
 
+def rotate(event):
+    scratch, step, secret = os.environ["SCRATCH"], event["Step"], event["SecretId"]
+    store, version = as_its_role("secretsmanager"), event["ClientRequestToken"]
+    line = {"event": event, "errors": [tried(lambda: store.get_secret_value(SecretId=secret, **which)).get("error", "")
+                                       for which in ({"VersionId": version}, {"VersionStage": "AWSPENDING"})]}
+    described = store.describe_secret(SecretId=secret)
+    stages = described["VersionIdsToStages"]
+    keep(scratch, {**line, "stages": stages, "enabled": described["RotationEnabled"],
+                   "read": bool(described.get("LastAccessedDate"))})
+    fail = Path(scratch) / "fail"
+    if fail.exists() and fail.read_text() == step:
+        raise RuntimeError("as asked")
+    if step == "createSecret":
+        about = {"SecretId": secret, "ClientRequestToken": version, "RotationToken": event["RotationToken"]}
+        store.put_secret_value(**about, SecretString="of " + version, VersionStages=["AWSPENDING", "MINE"])
+    current = [each for each, labels in stages.items() if "AWSCURRENT" in labels]
+    if step == "finishSecret" and current != [version]:
+        about = {"MoveToVersionId": version, "RemoveFromVersionId": current[0]}
+        store.update_secret_version_stage(SecretId=secret, VersionStage="AWSCURRENT", **about)
+
 while True:
     with call(API + "/invocation/next") as response:
         identity = response.headers["Lambda-Runtime-Aws-Request-Id"]
         event = json.load(response)
+    outcome, told = "/response", {}
     if "requestContext" in event:
         inner = event["requestPayload"]
         keep(inner["ResourceProperties"]["Scratch"], {"record": event})
         answer(inner, "FAILED", "from-destination")
-    else:
+    elif "Step" in event:
+        try:
+            rotate(event)
+        except Exception as error:
+            outcome, told = "/error", {"errorType": "Failed", "errorMessage": str(error)}
+    elif "ResourceProperties" in event:
         custom_resource(event)
-    call(API + "/invocation/" + identity + "/response", b"{}", "POST").read()
+    else:
+        keep(os.environ["SCRATCH"], {"event": event})
+        again = Path(os.environ["SCRATCH"]) / ("again-" + event["which"])
+        if not again.exists():
+            again.touch()
+            outcome, told = "/error", {"errorType": "Failed", "errorMessage": "as asked"}
+    call(API + "/invocation/" + identity + outcome, json.dumps(told).encode(), "POST").read()
 '''
 
 
@@ -736,6 +770,260 @@ def _keys_of(service: Any) -> tuple[str, str]:
     return held.access_key, held.secret_key
 
 
+# --- rotation, schedules ------------------------------------------------------------------------
+
+
+def trust(service: str) -> str:
+    """The trust policy that lets a service assume a role."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+class Function:
+    """A function outside of a stack, and what it saw."""
+
+    def __init__(self, rig: Rig, *actions: str) -> None:
+        self.name = f"probe-{secrets.token_hex(4)}"
+        self.scratch = Path(tempfile.mkdtemp(dir=rig.scratch))
+        role = client("iam").create_role(RoleName=self.name, AssumeRolePolicyDocument=trust("lambda.amazonaws.com"))
+        own = {"Version": "2012-10-17", "Statement": [allow(*actions or ("sts:GetCallerIdentity",))]}
+        client("iam").put_role_policy(RoleName=self.name, PolicyName="own", PolicyDocument=json.dumps(own))
+        self.arn = client("lambda").create_function(
+            FunctionName=self.name,
+            Runtime="provided.al2023",
+            Handler="bootstrap",
+            Timeout=20,
+            MemorySize=256,
+            Role=role["Role"]["Arn"],
+            Code={"S3Bucket": rig.bucket, "S3Key": "code.zip"},
+            Environment={"Variables": {"SCRATCH": str(self.scratch)}},
+        )["FunctionArn"]
+
+    def admit(self, principal: str, **conditions: str) -> None:
+        """Lets a service in."""
+        client("lambda").add_permission(
+            FunctionName=self.name,
+            StatementId="probe",
+            Action="lambda:InvokeFunction",
+            Principal=principal,
+            **conditions,
+        )
+
+    def lines(self) -> list[dict]:
+        """What it saw, oldest first."""
+        file = self.scratch / "events.jsonl"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def steps(self) -> list[str]:
+        """The steps it was asked for, oldest first."""
+        return [line["event"]["Step"] for line in self.lines()]
+
+
+STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
+RULES = {"ScheduleExpression": "rate(30 days)", "Duration": "3h"}
+
+
+class Rotated:
+    """A secret, its rotation function, and who may rotate it."""
+
+    def __init__(self, rig: Rig, name: str) -> None:
+        self.function = Function(rig, "secretsmanager:*")
+        self.function.admit("secretsmanager.amazonaws.com", SourceAccount="000000000000")
+        self.store = client("secretsmanager")
+        self.name, self.first = f"keyboot/{RUN}/rotated-{name}", secrets.token_hex(16)
+        made = self.store.create_secret(Name=self.name, SecretString="first", ClientRequestToken=self.first)
+        self.arn = made["ARN"]
+
+    def rotate(self, **options: Any) -> str:
+        """Begins a rotation; the id of its version."""
+        return self.store.rotate_secret(SecretId=self.name, **options)["VersionId"]
+
+    def switch_on(self) -> str:
+        """Configures the rotation, which is tried out."""
+        return self.rotate(RotationLambdaARN=self.function.arn, RotationRules=RULES, RotateImmediately=False)
+
+    def described(self) -> dict:
+        """The secret as described."""
+        return self.store.describe_secret(SecretId=self.name)
+
+    def stages(self) -> dict[str, list[str]]:
+        """Each labelled version, with its labels in order."""
+        return {version: sorted(labels) for version, labels in self.described()["VersionIdsToStages"].items()}
+
+
+def until(claim: Callable[[], bool], told: Callable[[], Any], seconds: float = 20) -> None:
+    """Waits for something to hold."""
+    end = time.monotonic() + seconds
+    while not claim():
+        expect(time.monotonic() < end, told())
+        time.sleep(0.05)
+
+
+def a_rotation_that_is_switched_on_is_tried_out_and_leaves_nothing(rig: Rig) -> None:
+    secret = Rotated(rig, "on")
+    version = secret.switch_on()
+    until(lambda: version not in secret.stages(), secret.stages)
+    described = secret.described()
+    expect(secret.stages() == {secret.first: ["AWSCURRENT"]}, described)
+    expect(described["RotationEnabled"] and described["RotationRules"] == RULES, described)
+    expect(described["RotationLambdaARN"] == secret.function.arn and "LastRotatedDate" not in described, described)
+    (seen,) = secret.function.lines()
+    expect(seen["enabled"] and seen["stages"][version] == ["AWSPENDING"], seen)
+    expect(all("(ResourceNotFoundException)" in error for error in seen["errors"]) and not seen["read"], seen)
+    event = seen["event"]
+    expect(len(event.pop("RotationToken")) > 16, "no token")
+    expect(event == {"Step": "testSecret", "SecretId": secret.arn, "ClientRequestToken": version}, event)
+    (secret.function.scratch / "fail").write_text("testSecret")
+    version = secret.switch_on()
+    until(lambda: version not in secret.stages(), secret.stages)
+    expect(secret.function.steps() == ["testSecret"] * 2, "a failed trial is repeated")
+
+
+def a_rotation_asks_for_all_steps_and_moves_the_labels(rig: Rig) -> None:
+    secret = Rotated(rig, "all")
+    token = secrets.token_hex(16)
+    about = {"RotationLambdaARN": secret.function.arn, "RotationRules": RULES, "ClientRequestToken": token}
+    expect(secret.rotate(**about) == token, "the token is not the version")
+    expect(secret.rotate(**about) == token, "a repetition is not the same")
+    until(lambda: "LastRotatedDate" in secret.described(), secret.described)
+    stages = {token: ["AWSCURRENT", "AWSPENDING", "MINE"], secret.first: ["AWSPREVIOUS"]}
+    expect(secret.stages() == stages, secret.stages())
+    expect(secret.function.steps() == STEPS, secret.function.steps())
+    expect(secret.store.get_secret_value(SecretId=secret.name)["SecretString"] == f"of {token}", "another value")
+    before = secret.described()["LastRotatedDate"]
+    second = secret.rotate()
+    until(lambda: secret.described()["LastRotatedDate"] > before, secret.described)
+    stages = {second: ["AWSCURRENT", "AWSPENDING", "MINE"], token: ["AWSPREVIOUS"]}
+    expect(secret.stages() == stages, secret.stages())
+
+
+def a_rotation_that_fails_is_repeated_then_left_and_reattempted(rig: Rig) -> None:
+    secret = Rotated(rig, "fails")
+    fail = secret.function.scratch / "fail"
+    fail.write_text("setSecret")
+    version = secret.rotate(RotationLambdaARN=secret.function.arn, RotationRules=RULES)
+    until(lambda: secret.function.steps() == STEPS[:2] * 3, secret.function.lines)
+    time.sleep(1)
+    expect(len(secret.function.steps()) == 6, "it is repeated for ever")
+    left = {version: ["AWSPENDING", "MINE"], secret.first: ["AWSCURRENT"]}
+    expect(secret.stages() == left and "LastRotatedDate" not in secret.described(), secret.stages())
+    fail.unlink()
+    code = refusal(secret.rotate)
+    expect(code == "InvalidRequestException", code)
+    until(lambda: "LastRotatedDate" in secret.described(), secret.described)
+    expect(secret.function.steps() == STEPS[:2] * 3 + STEPS, secret.function.steps())
+    expect("AWSCURRENT" in secret.stages()[version], secret.stages())
+
+
+def a_cancelled_rotation_ends_and_its_configuration_stays(rig: Rig) -> None:
+    secret = Rotated(rig, "off")
+    expect(refusal(lambda: secret.rotate()) == "InvalidRequestException", "no function is known")
+    expect(refusal(lambda: secret.store.cancel_rotate_secret(SecretId=secret.name)) == "InvalidRequestException", "")
+    (secret.function.scratch / "fail").write_text("createSecret")
+    version = secret.rotate(RotationLambdaARN=secret.function.arn, RotationRules=RULES)
+    until(lambda: bool(secret.function.steps()), secret.described)
+    answer = secret.store.cancel_rotate_secret(SecretId=secret.name)
+    expect(answer["VersionId"] == version, answer)
+    described = secret.described()
+    expect(not described["RotationEnabled"] and described["RotationRules"] == RULES, described)
+    expect(described["RotationLambdaARN"] == secret.function.arn, described)
+    seen = len(secret.function.steps())
+    time.sleep(1.5)
+    expect(len(secret.function.steps()) <= seen + 1, "it goes on")
+    (secret.function.scratch / "fail").unlink()
+    expect(refusal(secret.rotate) == "InvalidRequestException", "a label is left")
+    about = {"SecretId": secret.name, "VersionStage": "AWSPENDING", "RemoveFromVersionId": version}
+    secret.store.update_secret_version_stage(**about)
+    secret.rotate()
+    until(lambda: "LastRotatedDate" in secret.described(), secret.described)
+
+
+def a_rotation_needs_the_function_to_admit_and_the_caller_to_invoke(rig: Rig) -> None:
+    secret, other = Rotated(rig, "who"), Function(rig)
+    may = {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}
+    invoke = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": secret.function.arn}
+    (bare,) = user([may], "secretsmanager")
+    (full,) = user([may, invoke], "secretsmanager")
+
+    def switch_on(store: Any, function: str) -> Any:
+        return store.rotate_secret(
+            SecretId=secret.name, RotationLambdaARN=function, RotationRules=RULES, RotateImmediately=False
+        )
+
+    for store, function in (
+        (bare, secret.function.arn),
+        (secret.store, other.arn),
+        (secret.store, f"{other.arn}-not"),
+    ):
+        expect(refusal(lambda s=store, f=function: switch_on(s, f)) == "AccessDeniedException", function)
+    expect(not secret.described()["RotationEnabled"], "a refused call has changed something")
+    other.admit("secretsmanager.amazonaws.com", SourceAccount="111122223333")
+    expect(refusal(lambda: switch_on(secret.store, other.arn)) == "AccessDeniedException", "another account")
+    switch_on(full, secret.function.arn)
+    until(lambda: secret.function.steps() == ["testSecret"], secret.described)
+
+
+def schedules_fire_as_their_role_with_their_context(rig: Rig) -> None:
+    function, scheduler, iam = Function(rig), client("scheduler"), client("iam")
+    roles = {}
+    for name, service, action in (
+        ("good", "scheduler.amazonaws.com", "lambda:InvokeFunction"),
+        ("bare", "scheduler.amazonaws.com", "lambda:GetFunction"),
+        ("stranger", "lambda.amazonaws.com", "lambda:InvokeFunction"),
+    ):
+        role = f"{function.name}-{name}"
+        roles[name] = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust(service))["Role"]["Arn"]
+        own = json.dumps({"Version": "2012-10-17", "Statement": [allow(action)]})
+        iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=own)
+
+    def text(which: str) -> str:
+        names = ("scheduled-time", "schedule-arn", "execution-id", "attempt-number")
+        return json.dumps({"which": which, **{name: f"<aws.scheduler.{name}>" for name in names}})
+
+    def create(which: str, role: str, expression: str) -> Any:
+        return scheduler.create_schedule(
+            Name=f"{function.name}-{which}",
+            ScheduleExpression=expression,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": function.arn, "RoleArn": roles[role], "Input": text(which)},
+        )["ScheduleArn"]
+
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 5))
+    code = refusal(lambda: create("stranger", "stranger", f"at({at})"))
+    expect(code == "ValidationException", code)
+    create("bare", "bare", f"at({at})")
+    one = create("one", "good", f"at({at})")
+    resources = {
+        "Rate": {
+            "Type": "AWS::Scheduler::Schedule",
+            "Properties": {
+                "ScheduleExpression": "rate(1 days)",
+                "ScheduleExpressionTimezone": "Europe/Zurich",
+                "FlexibleTimeWindow": {"Mode": "OFF"},
+                "Target": {"Arn": function.arn, "RoleArn": roles["good"], "Input": text("rate")},
+            },
+        }
+    }
+    stack = Stack(rig, "schedule")
+    made = rig.formation.create_stack(StackName=stack.name, TemplateBody=json.dumps({"Resources": resources}))
+    stack.stack_id = made["StackId"]
+    expect(stack.settled()["StackStatus"] == "CREATE_COMPLETE", stack.events("Rate"))
+    name = rig.formation.describe_stack_resource(StackName=stack.name, LogicalResourceId="Rate")
+    name = name["StackResourceDetail"]["PhysicalResourceId"]
+    kept = scheduler.get_schedule(Name=name)
+    expect(kept["ScheduleExpressionTimezone"] == "Europe/Zurich", kept)
+    # Each fails at first and is invoked again: a function is invoked asynchronously.
+    until(lambda: len(function.lines()) == 4, function.lines)
+    events = sorted((line["event"] for line in function.lines()), key=lambda event: event["which"])
+    first, again = events[0], events[1]
+    expect([event["which"] for event in events] == ["one", "one", "rate", "rate"] and first == again, events)
+    expect(first["scheduled-time"] == f"{at}Z" and first["schedule-arn"] == one, first)
+    expect(first["attempt-number"] == "1" and "<" not in first["execution-id"], first)
+    expect(stack.delete()["StackStatus"] == "DELETE_COMPLETE", "not deleted")
+    code = refusal(lambda: scheduler.get_schedule(Name=name))
+    expect(code == "ResourceNotFoundException", code)
+
+
 # --- async_custom_resources, function_environment, function_limits -------------------------------
 
 
@@ -1271,6 +1559,12 @@ CHECKS = (
     a_name_scheduled_for_deletion_is_refused_as_such,
     secrets_under_a_customer_key_need_the_key_via_the_store,
     secure_strings_under_a_customer_key_need_the_key_via_the_store,
+    a_rotation_that_is_switched_on_is_tried_out_and_leaves_nothing,
+    a_rotation_asks_for_all_steps_and_moves_the_labels,
+    a_rotation_that_fails_is_repeated_then_left_and_reattempted,
+    a_cancelled_rotation_ends_and_its_configuration_stays,
+    a_rotation_needs_the_function_to_admit_and_the_caller_to_invoke,
+    schedules_fire_as_their_role_with_their_context,
     a_silent_crash_is_retried_with_the_same_event,
     what_fails_for_good_goes_to_the_destination_and_is_answered_there,
     a_destination_the_role_may_not_invoke_is_not_invoked,

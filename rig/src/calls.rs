@@ -8,6 +8,7 @@ use serde::Deserialize;
 /// All that node-keys ever has to call. None of them gives a secret back.
 pub const NODE_KEYS_OPERATIONS: &[&str] = &[
     "AddTagsToResource",
+    "CancelRotateSecret",
     "CreateSecret",
     "DeleteParameters",
     "DeleteResourcePolicy",
@@ -29,6 +30,7 @@ pub const NODE_KEYS_OPERATIONS: &[&str] = &[
     "PutSecretValue",
     "RemoveTagsFromResource",
     "RestoreSecret",
+    "RotateSecret",
     "Sign",
     "TagResource",
     "UntagResource",
@@ -47,6 +49,23 @@ pub const NODE_KEYS_READS: &[&str] = &[
     "GetPublicKey",
     "GetResourcePolicy",
     "ListTagsForResource",
+];
+
+/// All that key-rotation ever has to call. None of them gives a secret back.
+pub const KEY_ROTATION_OPERATIONS: &[&str] = &[
+    "AddTagsToResource",
+    "DescribeSecret",
+    "Encrypt",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GetParameterHistory",
+    "GetParameters",
+    "GetPublicKey",
+    "LabelParameterVersion",
+    "ListTagsForResource",
+    "PutParameter",
+    "PutSecretValue",
+    "Sign",
+    "UpdateSecretVersionStage",
 ];
 
 /// One call, as the recorder wrote it down.

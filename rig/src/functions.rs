@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use crate::python::Venv;
 
 /// Every function of the template, by the name of its package.
-pub const ALL: [&str; 2] = ["node-keys", "unanswered"];
+pub const ALL: [&str; 3] = ["key-rotation", "node-keys", "unanswered"];
 
 /// The level of compression at which the zip library lets zopfli go over the files three times: deflate
 /// that everybody reads, and three hundredths smaller than at the levels before. More rounds find nothing.

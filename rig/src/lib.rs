@@ -15,6 +15,7 @@ pub mod moto;
 mod presigned;
 pub mod python;
 pub mod receiver;
+pub mod rotating;
 pub mod runtime;
 mod service;
 pub mod stack;

@@ -113,9 +113,12 @@ fn properties_of(example: &Resolved, id: &str, kind: &str) -> Option<Value> {
         return (kind == "Custom::NodeKeys").then_some(properties);
     }
     let function = "arn:aws:lambda:eu-central-1:111122223333:function:node-keys";
-    let role = "arn:aws:iam::111122223333:role/NodeKeysRole";
     let stack = Stack::new(STACK).unwrap().attribute("SecretsKey", "Arn", KEY);
-    let stack = stack.attribute("NodeKeysFunction", "Arn", function).attribute("NodeKeysRole", "Arn", role);
+    let stack = stack.attribute("NodeKeysFunction", "Arn", function);
+    let roles = ["NodeKeysRole", "KeyRotationRole"].into_iter();
+    let stack = roles.fold(stack, |stack, role| {
+        stack.attribute(role, "Arn", format!("arn:aws:iam::111122223333:role/{role}"))
+    });
     let given = properties["Parameters"].as_object().unwrap().iter();
     let stack = given.fold(stack, |stack, (name, value)| stack.parameter(name, value.as_str().unwrap()));
     let template = Template::read(&std::fs::read_to_string(rig::template()).unwrap()).unwrap();

@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: the main job, seen from outside.
 
+mod rotating;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
@@ -17,6 +19,7 @@ use rig::python::Venv;
 use rig::stack::{Deployed, Deployment, ResourceStatus, StackEvent};
 
 use crate::terminal::{headline, say, step};
+use rotating::Rotating;
 
 /// The stack of the demonstration.
 const STACK: &str = "keyboot-demo";
@@ -32,6 +35,9 @@ pub(crate) struct Options {
     /// The curve of the nodes' P2P keys
     #[arg(long, value_enum, default_value_t = Curve::P256)]
     curve: Curve,
+    /// Rotate an API key of the first node and the P2P key of the last one
+    #[arg(long)]
+    rotate: bool,
     /// Leave the stack and the local AWS running until Enter or Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -77,12 +83,15 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
         options.curve.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
 
     headline("CloudFormation creates the KMS Stack");
-    let stack = Deployment::of_kms_stack(
+    let mut stack = Deployment::of_kms_stack(
         &cloud,
         STACK,
         [("Nodes", indexes(options.nodes).as_str()), ("P2pCurve", &curve)],
     )
     .await?;
+    if options.rotate {
+        stack = stack.with("RotateApiKeysEvery", "rate(30 days)").with("RotateP2pKeysEvery", "rate(90 days)");
+    }
     let mut events = ShownEvents::default();
     let id = stack.begin_create().await?;
     let created = finished(stack.wait(&id, |event| events.show(event)).await?, "CREATE_COMPLETE")?;
@@ -99,6 +108,13 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     finished(updated, "UPDATE_COMPLETE")?;
     let after = cluster::read(&cloud, &cluster, &signer).await?;
     compare(&before, &after)?;
+
+    if options.rotate {
+        let keys = &cluster::pin(&cloud, &signer).await?;
+        // The node that was added has the same rights as the others.
+        let (api_key_of, p2p_key_of) = ("0".parse()?, options.nodes.to_string().parse()?);
+        Rotating { cloud: &cloud, cluster: &cluster, keys, api_key_of, p2p_key_of }.show().await?;
+    }
 
     if options.keep {
         headline("Kept");

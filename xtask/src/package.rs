@@ -54,7 +54,8 @@ impl Architecture {
 
 /// How large each function's archive is meant to be at most, in bytes: it is what Lambda loads before
 /// it starts one. One that is larger works, and is told.
-const LIMITS: [(&str, usize); 2] = [("node-keys", 3_000_000), ("unanswered", 1_000_000)];
+const LIMITS: [(&str, usize); 3] =
+    [("key-rotation", 3_000_000), ("node-keys", 3_000_000), ("unanswered", 1_000_000)];
 
 /// Builds, packs and writes everything.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -167,9 +168,17 @@ mod tests {
     fn the_packaged_template_names_what_was_built() {
         let template = std::fs::read_to_string(rig::template()).unwrap();
         let template = with_architecture(&template, Architecture::X86_64).unwrap();
-        let archives = [("node-keys", "node-keys-1.zip"), ("unanswered", "unanswered-2.zip")];
+        let archives = [
+            ("key-rotation", "key-rotation-3.zip"),
+            ("node-keys", "node-keys-1.zip"),
+            ("unanswered", "unanswered-2.zip"),
+        ];
+        // What is packed, in the order in which it is built.
+        assert_eq!(archives.map(|(name, _)| name), functions::ALL);
+        assert_eq!(LIMITS.map(|(name, _)| name), functions::ALL);
         let packaged = with_archives(&template, &archives).unwrap();
-        for said in ["CodeUri: node-keys-1.zip", "CodeUri: unanswered-2.zip", "Default: x86_64"] {
+        let said = archives.map(|(_, archive)| format!("CodeUri: {archive}"));
+        for said in said.iter().map(String::as_str).chain(["Default: x86_64"]) {
             assert_eq!(packaged.matches(said).count(), 1, "{said}");
         }
         assert!(!packaged.contains("target/functions") && packaged.contains("Fn::ForEach"));

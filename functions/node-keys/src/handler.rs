@@ -141,7 +141,8 @@ fn operation(request: &Request, kind: OperationKind, id: OwnerId, deadline: Dead
 
 fn failure(error: ProvisionError) -> Failure {
     match error {
-        ProvisionError::OutOfTime => Failure::unfinished(error.to_string()),
+        // The next run finds it free.
+        ProvisionError::OutOfTime | ProvisionError::Busy { .. } => Failure::unfinished(error.to_string()),
         error => Failure::new(error.to_string()),
     }
 }

@@ -13,7 +13,7 @@ use handler::NodeKeys;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    custom_resource::install_silent_panic_hook();
+    surroundings::install_silent_panic_hook();
     let (world, pinned) = match settings::read() {
         Ok(settings) => settings,
         Err(fault) => {

@@ -24,7 +24,7 @@ use record::RecordFault;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    custom_resource::install_silent_panic_hook();
+    surroundings::install_silent_panic_hook();
     let unanswered = match settings::read() {
         Ok(settings) => &Unanswered::new(settings),
         Err(fault) => {

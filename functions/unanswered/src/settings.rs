@@ -16,7 +16,7 @@ pub(crate) struct Settings {
 /// Reads the environment; what is wrong with it is told without its values.
 pub(crate) fn read() -> Result<Settings, String> {
     #[cfg(not(feature = "local"))]
-    custom_resource::refuse_tampered_environment(std::env::vars_os()).map_err(|fault| fault.to_string())?;
+    surroundings::refuse_tampered_environment(std::env::vars_os()).map_err(|fault| fault.to_string())?;
     Ok(Settings {
         function: variable(
             "KEYBOOT_FUNCTION_ARN",

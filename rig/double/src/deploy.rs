@@ -23,6 +23,9 @@ const KEYS: &str = "Keys";
 const SECRETS_KEY: &str = "SecretsKey";
 const RECORD_KEY: &str = "RecordKey";
 const ROLE: &str = "NodeKeysRole";
+const FUNCTION: &str = "NodeKeysFunction";
+const ROTATION_ROLE: &str = "KeyRotationRole";
+const ROTATION_FUNCTION: &str = "KeyRotationFunction";
 /// What the logical ids of the nodes' policies begin with.
 const NODE_READER: &str = "NodeReader";
 
@@ -48,8 +51,9 @@ pub struct KmsStack {
     /// What Resource Access Manager shares once the resource `Keys` is there: ARN and accounts.
     pub shares: Vec<(String, Vec<String>)>,
     endpoint: String,
-    /// What the template tells the function by its environment.
+    /// What the template tells node-keys, and what it tells key-rotation, by their environments.
     told: BTreeMap<String, String>,
+    told_rotation: BTreeMap<String, String>,
     properties: Value,
 }
 
@@ -135,11 +139,26 @@ impl KmsStack {
         Ok(())
     }
 
-    /// What the function's process is told by its environment beside what Lambda tells every function.
+    /// What the process of node-keys is told by its environment beside what Lambda tells every function.
     #[must_use]
     pub fn environment(&self) -> BTreeMap<String, String> {
+        self.environment_under(&self.access_key, &self.told)
+    }
+
+    /// The same of key-rotation.
+    #[must_use]
+    pub fn rotation_environment(&self) -> BTreeMap<String, String> {
+        let access_key = self.roles.get(ROTATION_ROLE).map(String::as_str).unwrap_or_default();
+        self.environment_under(access_key, &self.told_rotation)
+    }
+
+    fn environment_under(
+        &self,
+        access_key: &str,
+        told: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let ours = [
-            ("AWS_ACCESS_KEY_ID", self.access_key.as_str()),
+            ("AWS_ACCESS_KEY_ID", access_key),
             ("AWS_DEFAULT_REGION", &self.place.region),
             ("AWS_ENDPOINT_URL", &self.endpoint),
             ("AWS_REGION", &self.place.region),
@@ -147,7 +166,7 @@ impl KmsStack {
             ("AWS_SESSION_TOKEN", "of-nobody"),
         ];
         let ours = ours.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        ours.into_iter().chain(self.told.clone()).collect()
+        ours.into_iter().chain(told.clone()).collect()
     }
 
     /// The same for one process of several: its calls have this session.
@@ -232,7 +251,8 @@ impl Deployment<'_> {
         let key = |id: &str| Self::key_arn(&resolved, id);
         let (secrets_key, record_key) = (key(SECRETS_KEY)?, key(RECORD_KEY)?);
         self.put_stack(&ids, before, &keys);
-        let (told, shares) = (told(&resolved)?, shares(&resolved)?);
+        let (told, shares) = (told(&resolved, FUNCTION)?, shares(&resolved)?);
+        let told_rotation = self::told(&resolved, ROTATION_FUNCTION)?;
         let properties = texts(resolved.resource(KEYS)?);
         let (place, stack_id) = (self.place, self.stack_id.to_owned());
         Ok(KmsStack {
@@ -247,6 +267,7 @@ impl Deployment<'_> {
             shares,
             endpoint,
             told,
+            told_rotation,
             properties,
         })
     }
@@ -395,9 +416,9 @@ impl Deployment<'_> {
     }
 }
 
-/// The variables of the function's environment.
-fn told(resolved: &Resolved) -> anyhow::Result<BTreeMap<String, String>> {
-    let function = resolved.resource("NodeKeysFunction")?;
+/// The variables of a function's environment.
+fn told(resolved: &Resolved, function: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let function = resolved.resource(function)?;
     let variables =
         function["Environment"]["Variables"].as_object().context("the function is told nothing")?;
     let text = |(name, value): (&String, &Value)| {

@@ -42,7 +42,7 @@ pub use kms::{Key, KeySpec, KeyState, KeyUsage, NewKey};
 pub use parameters::{Parameter, ParameterKind, ParameterVersion, Tier};
 pub use place::Place;
 pub use record::{Call, CallKey, Outcome, call_keys, most_at_once, sequential_rounds};
-pub use secrets::{Deletion, Secret, SecretValue, SecretVersion};
+pub use secrets::{Deletion, Rotation, RotationRules, Secret, SecretValue, SecretVersion};
 pub use service::Service;
 pub use snapshot::{ParameterSnapshot, SecretSnapshot, Snapshot};
 pub use stacks::{Resource, Stack};

@@ -42,6 +42,8 @@ const SECRETS_MANAGER: &[(&str, Limit)] = &[
     ("NextToken", Characters(1, 4096)),
     ("RemoveFromVersionId", Characters(32, 64)),
     ("ResourcePolicy", Characters(1, 20_480)),
+    ("RotationLambdaARN", Characters(0, 2048)),
+    ("RotationToken", Characters(36, 256)),
     ("SecretBinary", Bytes(1, 65_536)),
     ("SecretId", Characters(1, 2048)),
     ("SecretString", Characters(1, 65_536)),
@@ -49,6 +51,13 @@ const SECRETS_MANAGER: &[(&str, Limit)] = &[
     ("VersionId", Characters(32, 64)),
     ("VersionStage", Characters(1, 256)),
     ("VersionStages", Items(1..=20, 1..=256)),
+];
+
+/// Within `RotationRules` (Secrets Manager API Reference, `RotationRulesType`).
+const ROTATION_RULES: &[(&str, Limit)] = &[
+    ("AutomaticallyAfterDays", Number(1, 1000)),
+    ("Duration", Characters(2, 3)),
+    ("ScheduleExpression", Characters(1, 256)),
 ];
 
 const PARAMETER_STORE: &[(&str, Limit)] = &[
@@ -137,8 +146,25 @@ pub(crate) fn check(service: Service, input: &Value) -> Result<(), ApiError> {
         Service::Kms => KMS,
         Service::CloudFormation => return Ok(()),
     };
+    check_members(limits, input, "")?;
+    if service == Service::SecretsManager {
+        check_members(ROTATION_RULES, &input["RotationRules"], "rotationRules.")?;
+    }
+    let tags = input["Tags"].as_array().into_iter().flatten();
+    for (tag, (member, least, most)) in
+        tags.flat_map(|tag| [("Key", 1, 128), ("Value", 0, 256)].map(|limit| (tag, limit)))
+    {
+        if let Some(broken) = tag[member].as_str().and_then(|text| length(text, least, most)) {
+            return Err(refused(&format!("tags.{member}"), &broken));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the members of an input, or of a structure in it, whose name then stands before theirs.
+fn check_members(limits: &[(&str, Limit)], within: &Value, before: &str) -> Result<(), ApiError> {
     for (member, limit) in limits {
-        let value = &input[*member];
+        let value = &within[*member];
         let broken = match limit {
             Characters(least, most) => value.as_str().and_then(|text| length(text, *least, *most)),
             Bytes(least, most) => value.as_str().and_then(|text| {
@@ -155,15 +181,7 @@ pub(crate) fn check(service: Service, input: &Value) -> Result<(), ApiError> {
             OneOf(values) => value.as_str().and_then(|text| one_of(text, values)),
         };
         if let Some(broken) = broken {
-            return Err(refused(member, &broken));
-        }
-    }
-    let tags = input["Tags"].as_array().into_iter().flatten();
-    for (tag, (member, least, most)) in
-        tags.flat_map(|tag| [("Key", 1, 128), ("Value", 0, 256)].map(|limit| (tag, limit)))
-    {
-        if let Some(broken) = tag[member].as_str().and_then(|text| length(text, least, most)) {
-            return Err(refused(&format!("tags.{member}"), &broken));
+            return Err(refused(&format!("{before}{member}"), &broken));
         }
     }
     Ok(())

@@ -81,6 +81,7 @@ fn secrets_manager(operation: &str) -> Option<Quota> {
         "DeleteResourcePolicy" | "GetResourcePolicy" | "PutResourcePolicy" => ("resource policies", 50),
         "PutSecretValue" | "UpdateSecret" | "UpdateSecretVersionStage" => ("values and stages", 50),
         "RestoreSecret" => ("RestoreSecret", 50),
+        "CancelRotateSecret" | "RotateSecret" => ("rotations", 50),
         "TagResource" | "UntagResource" => ("tags", 50),
         "CreateSecret" => ("CreateSecret", 50),
         "DeleteSecret" => ("DeleteSecret", 50),

@@ -1,4 +1,5 @@
-//! Secrets Manager: secrets, their versions and stages, their recovery windows, their policies.
+//! Secrets Manager: secrets, their versions and stages, their recovery windows, their policies, their
+//! rotation.
 
 mod creating;
 mod finding;
@@ -9,6 +10,8 @@ mod policies;
 mod putting;
 mod reading;
 mod removing;
+mod rotating;
+mod schedules;
 mod secret;
 mod staging;
 mod tagging;
@@ -25,7 +28,7 @@ use crate::service::read;
 use crate::world::World;
 
 pub(crate) use listing::Lag;
-pub use secret::{Deletion, Secret, SecretValue, SecretVersion};
+pub use secret::{Deletion, Rotation, RotationRules, Secret, SecretValue, SecretVersion};
 
 /// The secrets of all accounts: by place, then by name.
 pub(crate) type Secrets = BTreeMap<Place, BTreeMap<String, Secret>>;
@@ -33,6 +36,7 @@ pub(crate) type Secrets = BTreeMap<Place, BTreeMap<String, Secret>>;
 /// Carries a call out.
 pub(crate) fn carry_out(world: &mut World, caller: &Caller, operation: &str, input: Value) -> Answer {
     let answer = match operation {
+        "CancelRotateSecret" => rotating::cancel(world, caller, &read(input)?),
         "CreateSecret" => creating::create(world, caller, read(input)?),
         "DeleteResourcePolicy" => policies::delete(world, caller, &read(input)?),
         "DeleteSecret" => removing::delete(world, caller, &read(input)?),
@@ -44,6 +48,7 @@ pub(crate) fn carry_out(world: &mut World, caller: &Caller, operation: &str, inp
         "PutResourcePolicy" => policies::put(world, caller, &read(input)?),
         "PutSecretValue" => putting::put(world, caller, read(input)?),
         "RestoreSecret" => removing::restore(world, caller, &read(input)?),
+        "RotateSecret" => rotating::rotate(world, caller, read(input)?),
         "TagResource" => tagging::tag(world, caller, read(input)?),
         "UntagResource" => tagging::untag(world, caller, &read(input)?),
         "UpdateSecret" => updating::update(world, caller, read(input)?),

@@ -16,7 +16,7 @@ use crate::error::{Answer, ApiError};
 use crate::identities::{Caller, unknown_access_key};
 use crate::limits;
 use crate::parameters;
-use crate::record::{Call, Outcome};
+use crate::record::{Call, Outcome, as_written};
 use crate::service::Service;
 use crate::twists::{Described, Fate, Fault};
 use crate::wire::{self, Incoming};
@@ -113,7 +113,7 @@ fn arrive(core: &Core, incoming: &Incoming) -> (u64, Fate) {
         service: incoming.service,
         operation: incoming.operation.clone(),
         subject,
-        request: input.clone(),
+        request: as_written(input),
         outcome: Outcome::Unanswered,
         took_effect: false,
         arrived: 0,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::parameters::{ParameterKind, Tier};
-use crate::secrets::SecretValue;
+use crate::secrets::{Rotation, SecretValue};
 use crate::world::World;
 
 /// What is stored, without the times and the calls by which it came to be.
@@ -18,12 +18,14 @@ pub struct Snapshot {
 /// What is stored of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SecretSnapshot {
-    /// The values and stages of its versions, by id.
-    pub versions: BTreeMap<String, (SecretValue, BTreeSet<String>)>,
+    /// The values and stages of its versions, by id; no value where none has been put yet.
+    pub versions: BTreeMap<String, (Option<SecretValue>, BTreeSet<String>)>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// Its key, its description and its resource policy.
     pub settings: [Option<String>; 3],
+    /// How it is rotated, but for when that was done last.
+    pub rotation: Option<Rotation>,
     /// Whether it is scheduled for deletion.
     pub scheduled: bool,
 }
@@ -57,6 +59,7 @@ impl World {
                     secret.description.clone(),
                     secret.policy.as_ref().map(|policy| policy.text().to_owned()),
                 ],
+                rotation: secret.rotation.clone().map(|rotation| Rotation { last_rotated: None, ..rotation }),
                 scheduled: secret.deletion.is_some(),
             };
             (secret.arn.clone(), snapshot)

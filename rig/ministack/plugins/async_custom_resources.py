@@ -122,7 +122,7 @@ def _deliver(func: dict, event: Any) -> None:
             return  # the function was deleted: AWS drops the event
         result = lambda_svc._execute_function(func, event)
         if result.get("throttle"):
-            pause = _retry_seconds()
+            pause = retry_seconds()
         else:
             invoked += 1
             if not result.get("error"):
@@ -131,7 +131,7 @@ def _deliver(func: dict, event: Any) -> None:
             if invoked > retries:
                 condition = "RetriesExhausted"
                 break
-            pause = _retry_seconds() * 2 ** (invoked - 1)
+            pause = retry_seconds() * 2 ** (invoked - 1)
         if time.monotonic() + pause > too_old:
             condition = "EventAgeExceeded"
             break
@@ -156,7 +156,8 @@ def _invoke_settings(config: dict) -> dict:
     return configs.get("") or configs.get("$LATEST") or {}
 
 
-def _retry_seconds() -> float:
+def retry_seconds() -> float:
+    """What stands here for the first of AWS's delays."""
     return float(os.environ.get("KEYBOOT_RIG_RETRY_SECONDS", "1"))
 
 

@@ -2,12 +2,15 @@
 
 AWS: ClientRequestToken is the new version's id; the same token with the same value changes nothing and
 answers the same, with another value it is refused (Secrets Manager API Reference, CreateSecret and
-PutSecretValue). A label that PutSecretValue names moves to the new version. A secret made without a
-value has no version. A name whose secret is scheduled for deletion is refused as InvalidRequestException,
-not as ResourceExistsException (CreateSecret, Errors). A forced deletion of a secret that is not there
-succeeds (DeleteSecret, ForceDeleteWithoutRecovery). A value has at most 65,536 bytes.
-MiniStack: CreateSecret ignores the token; PutSecretValue overwrites the value of a version it has; leaves
-a custom label on two versions; gives a secret without value a version; calls every taken name existing.
+PutSecretValue). A label that PutSecretValue names moves to the new version. A version that RotateSecret has
+made has no value until one is put under its id, and it keeps its labels then (User Guide, "Lambda rotation
+functions"). A secret made without a value has no version. A name whose secret is scheduled for deletion is
+refused as InvalidRequestException, not as ResourceExistsException (CreateSecret, Errors). A forced deletion
+of a secret that is not there succeeds (DeleteSecret, ForceDeleteWithoutRecovery). A value has at most
+65,536 bytes.
+MiniStack: CreateSecret ignores the token; PutSecretValue overwrites the value of a version it has and its
+labels, drops what is named besides AWSCURRENT and leaves a custom label on two versions; a secret without
+value has a version; every taken name is called existing.
 Here: as AWS has it.
 """
 
@@ -28,6 +31,8 @@ TARGETS = {
     "ministack.services.secretsmanager:_delete_secret": "ab8f3c8efe5a635b",
     "ministack.services.secretsmanager:_resolve": "457901fe05e6007c",
     "ministack.services.secretsmanager:_remove_stage_everywhere": "e489ba91d43a416e",
+    "ministack.services.secretsmanager:_add_stage": "6eb937dd928db69c",
+    "ministack.services.secretsmanager:_sync_replicas": "fbd4b70d97ab2e25",
 }
 
 VALUE_BYTES = 65_536
@@ -61,18 +66,26 @@ def apply() -> None:
 
     def put_secret_value(data: dict) -> tuple:
         _, secret = secretsmanager._resolve(data.get("SecretId"))
+        labels: list[str] = []
         if secret and not secret.get("DeletedDate"):
             repeated = _repeated(secret, data)
             if repeated:
                 return repeated
+            empty = secret["Versions"].get(data.get("ClientRequestToken") or "") or {}
+            labels = [*empty.get("Stages", []), *(data.get("VersionStages") or ())]
         if too_long := _too_long(data):
             return too_long
         status, headers, body = put(data)
-        if status == 200:
-            version = json.loads(body)["VersionId"]
-            for label in set(data.get("VersionStages") or ()) - RESERVED_LABELS:
+        if status != 200:
+            return status, headers, body
+        answer = json.loads(body)
+        version = answer["VersionId"]
+        for label in labels:
+            if label not in RESERVED_LABELS:
                 secretsmanager._remove_stage_everywhere(secret, label, except_version_id=version)
-        return status, headers, body
+                secretsmanager._add_stage(secret, version, label)
+        secretsmanager._sync_replicas(secret)
+        return json_response({**answer, "VersionStages": list(secret["Versions"][version]["Stages"])})
 
     def delete_secret(data: dict) -> tuple:
         name = data.get("SecretId")
@@ -97,10 +110,15 @@ def _with_token(data: dict, answer: dict) -> dict:
     return {**answer, "VersionId": version}
 
 
+def has_value(version: dict) -> bool:
+    """Whether a version, or an answer that tells of one, has a value."""
+    return version.get("SecretString") is not None or version.get("SecretBinary") is not None
+
+
 def _repeated(secret: dict, data: dict) -> tuple | None:
     token = data.get("ClientRequestToken")
     version = secret["Versions"].get(token) if token else None
-    if version is None:
+    if version is None or not has_value(version):
         return None
     same = all(version.get(member) == data.get(member) for member in ("SecretString", "SecretBinary"))
     if not same:

@@ -48,7 +48,7 @@ TARGETS = {
 VALIDATION = "RequestToValidateKeyAccess"
 
 # Who makes the request that is being handled; empty for what MiniStack does for itself.
-_caller: contextvars.ContextVar[str] = contextvars.ContextVar("keyboot_store_caller", default="")
+caller: contextvars.ContextVar[str] = contextvars.ContextVar("keyboot_store_caller", default="")
 
 
 def apply() -> None:
@@ -145,11 +145,11 @@ def _wrap_parameters() -> None:
 
 def _knowing_the_caller(handle: Callable) -> Callable:
     async def handle_request(method, path, headers, body, query_params):
-        token = _caller.set(router.extract_access_key_id(headers, query_params) or "")
+        token = caller.set(router.extract_access_key_id(headers, query_params) or "")
         try:
             return await handle(method, path, headers, body, query_params)
         finally:
-            _caller.reset(token)
+            caller.reset(token)
 
     return handle_request
 
@@ -164,7 +164,7 @@ def _write_secret(key: str, arn: str, version: str) -> tuple | None:
 
 def _ask(service: str, key_id: str, operation: str, context: dict, failure: str) -> tuple | None:
     """The refusal of the store's call to KMS, if there is one."""
-    if not _caller.get():
+    if not caller.get():
         return None
     key: Any = kms._resolve_key(key_id)
     if key is None:
@@ -180,7 +180,7 @@ def _ask(service: str, key_id: str, operation: str, context: dict, failure: str)
         **{f"kms:EncryptionContext:{name}": value for name, value in context.items()},
     }
     denied = iam_evaluator.enforce(
-        _caller.get(),
+        caller.get(),
         f"kms:{operation}",
         "kms",
         get_region(),

@@ -18,9 +18,11 @@ mod secret_policy;
 mod secrets_manager;
 mod secure_strings;
 mod session;
+mod settings;
 mod stacks;
 mod stores;
 
 pub use audit::JsonLines;
 pub use rates::Rates;
-pub use session::{AwsWorld, Credentials, KeyArnError, Settings, SigningKeyArn};
+pub use session::AwsWorld;
+pub use settings::{Credentials, KeyArnError, Rotator, Settings, SettingsFault, SigningKeyArn};

@@ -11,7 +11,7 @@ use provisioning::ownership::Tags;
 use provisioning::ports::{PortError, Publisher};
 
 use crate::failure::{code, failure};
-use crate::patience::while_busy;
+use crate::patience::{BUSY, while_busy};
 use crate::session::AwsWorld;
 
 /// The answer to a first put under a name in use.
@@ -35,6 +35,13 @@ impl Publisher for AwsWorld {
             .filter_map(|parameter| Some((parameter.name?, parameter.value?)))
             .collect();
         Ok(names.iter().map(|name| found.remove(name.as_str())).collect())
+    }
+
+    async fn read_numbered(&self, name: &ParameterName) -> Result<Option<(u64, String)>, PortError> {
+        let answer = self.parameters().get_parameters().names(name.as_str()).send().await;
+        let answer = answer.map_err(|error| failure("GetParameters", name.as_str(), &error))?;
+        let found = answer.parameters.unwrap_or_default().into_iter().next();
+        Ok(found.and_then(|found| Some((u64::try_from(found.version).ok()?, found.value?))))
     }
 
     async fn publish_new(
@@ -76,6 +83,22 @@ impl Publisher for AwsWorld {
         // Duplicates of one operation write the same parameter at once.
         let put = while_busy(|| call.clone().send()).await;
         put.map(drop).map_err(|error| failure("PutParameter", name.as_str(), &error))
+    }
+
+    async fn replace_numbered(
+        &self,
+        _: &Permit,
+        name: &ParameterName,
+        text: &str,
+        expires: Timestamp,
+    ) -> Result<u64, PortError> {
+        match self.put(name, text).overwrite(true).policies(expiration(expires)).send().await {
+            Ok(put) => Ok(u64::try_from(put.version).unwrap_or_default()),
+            Err(error) if code(&error) == Some(BUSY) => {
+                Err(PortError::Exists { what: format!("another writer of parameter {name}") })
+            }
+            Err(error) => Err(failure("PutParameter", name.as_str(), &error)),
+        }
     }
 
     async fn withdraw(&self, _: &Permit, names: &[ParameterName]) -> Result<(), PortError> {

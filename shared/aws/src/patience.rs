@@ -8,7 +8,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::failure::code;
 
 /// The answer while another write of the same parameter is under way; the SDK does not retry it.
-const BUSY: &str = "TooManyUpdates";
+pub(crate) const BUSY: &str = "TooManyUpdates";
 /// Writes of a busy parameter.
 const TRIES: u32 = 6;
 /// The wait before the second write; each next one is twice as long, 3 seconds in all.

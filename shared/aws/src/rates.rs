@@ -43,7 +43,7 @@ const KMS: &str = "TrentService";
 /// Secrets Manager: Secrets Manager User Guide, "AWS Secrets Manager quotas", rate quotas.
 /// Parameter Store: AWS General Reference, "AWS Systems Manager endpoints and quotas".
 /// KMS: KMS Developer Guide, "Request quotas"; of figures that differ by Region, the least.
-pub(crate) const TABLE: [Quota; 16] = [
+pub(crate) const TABLE: [Quota; 17] = [
     quota("PutParameter", PARAMETERS, &["PutParameter"], STANDARD_PUTS),
     quota("reading parameters", PARAMETERS, &["GetParameter", "GetParameters", "GetParametersByPath"], 40),
     // None is documented for deleting and tagging parameters: ours.
@@ -64,6 +64,7 @@ pub(crate) const TABLE: [Quota; 16] = [
     quota("tags of secrets", SECRETS, &["TagResource", "UntagResource"], 50),
     quota("DeleteSecret", SECRETS, &["DeleteSecret"], 50),
     quota("RestoreSecret", SECRETS, &["RestoreSecret"], 50),
+    quota("rotations of secrets", SECRETS, &["CancelRotateSecret", "RotateSecret"], 50),
     quota("DescribeSecret", SECRETS, &["DescribeSecret"], 40_000),
     // The least of all that is documented for the others.
     quota("other calls of Secrets Manager", SECRETS, &[], 50),

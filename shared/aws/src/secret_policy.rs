@@ -7,7 +7,7 @@
 //! which knows no wildcard.
 //!
 //! What it denies: reading, to all but those named, the function included, since nobody else has a
-//! reason to read; and writing or copying a value, to all but the function's role. What it leaves to
+//! reason to read; and writing or copying a value, to all but the functions' roles. What it leaves to
 //! the policies of the account: deleting, restoring, tagging, and the policy itself, so that nothing
 //! is locked up for ever when a stack and its role are gone. A changed policy shows in `CloudTrail`.
 
@@ -21,9 +21,10 @@ use serde_json::{Value, json};
 const ROLES: &str = "TheseRolesRead";
 const ACCOUNTS: &str = "TheseAccountsRead";
 
-/// The policy that admits these; `role` is the function's own.
-pub(crate) fn of(readers: &Readers, role: &RoleArn) -> Value {
-    let root = |account: &str| format!("arn:{}:iam::{account}:root", role.partition());
+/// The policy that admits these; `writers` are the functions' own roles.
+pub(crate) fn of(readers: &Readers, writers: &[&RoleArn]) -> Value {
+    let partition = writers.first().map_or("aws", |role| role.partition());
+    let root = |account: &str| format!("arn:{partition}:iam::{account}:root");
     let read = |sid: &str, accounts: BTreeSet<&str>| {
         json!({
             "Sid": sid,
@@ -59,8 +60,9 @@ pub(crate) fn of(readers: &Readers, role: &RoleArn) -> Value {
         "Resource": "*",
         "Condition": { "StringNotEquals": others },
     }));
+    let writers: Vec<&str> = writers.iter().map(|role| role.as_str()).collect();
     statements.push(json!({
-        "Sid": "OnlyNodeKeysWrites",
+        "Sid": "OnlyKeybootWrites",
         "Effect": "Deny",
         "Principal": "*",
         "Action": [
@@ -70,14 +72,14 @@ pub(crate) fn of(readers: &Readers, role: &RoleArn) -> Value {
             "secretsmanager:UpdateSecretVersionStage",
         ],
         "Resource": "*",
-        "Condition": { "StringNotEquals": { "aws:PrincipalArn": role.as_str() } },
+        "Condition": { "StringNotEquals": { "aws:PrincipalArn": writers } },
     }));
     json!({ "Version": "2012-10-17", "Statement": statements })
 }
 
 /// Whom a stored policy admits, if it is one of ours: the text of our own for these, but for the
 /// order of what is in it.
-pub(crate) fn read(text: &str, role: &RoleArn) -> StoredReaders {
+pub(crate) fn read(text: &str, writers: &[&RoleArn]) -> StoredReaders {
     let Ok(stored) = serde_json::from_str::<Value>(text) else { return StoredReaders::Otherwise };
     let readers = Readers {
         roles: strings(&stored, ROLES, "/Condition/StringEquals/aws:PrincipalArn")
@@ -89,7 +91,7 @@ pub(crate) fn read(text: &str, role: &RoleArn) -> StoredReaders {
             .filter_map(|root| root.split(':').nth(4).map(str::to_owned))
             .collect(),
     };
-    if readers.is_empty() || normal(stored) != normal(of(&readers, role)) {
+    if readers.is_empty() || normal(stored) != normal(of(&readers, writers)) {
         return StoredReaders::Otherwise;
     }
     StoredReaders::Admitted(readers)
@@ -128,8 +130,16 @@ mod tests {
         format!("arn:aws:iam::{account}:role/{name}").parse().unwrap()
     }
 
-    fn function() -> RoleArn {
-        role("111122223333", "kms-NodeKeysRole")
+    fn functions() -> [RoleArn; 2] {
+        ["kms-NodeKeysRole", "kms-KeyRotationRole"].map(|name| role("111122223333", name))
+    }
+
+    fn text_for(readers: &Readers) -> String {
+        of(readers, &functions().each_ref()).to_string()
+    }
+
+    fn read_text(text: &str) -> StoredReaders {
+        read(text, &functions().each_ref())
     }
 
     fn readers(accounts: &[&str]) -> Readers {
@@ -143,7 +153,7 @@ mod tests {
     fn the_text_is_this_one() {
         let one = Readers { roles: [role("444455556666", "node-0")].into(), ..Readers::default() };
         assert_eq!(
-            of(&one, &function()).to_string(),
+            text_for(&one),
             concat!(
                 r#"{"Statement":[{"Action":["secretsmanager:DescribeSecret","secretsmanager:GetSecretValue"],"#,
                 r#""Condition":{"StringEquals":{"aws:PrincipalArn":["arn:aws:iam::444455556666:role/node-0"]}},"#,
@@ -153,8 +163,9 @@ mod tests {
                 r#""Effect":"Deny","Principal":"*","Resource":"*","Sid":"NobodyElseReads"},"#,
                 r#"{"Action":["secretsmanager:PutSecretValue","secretsmanager:ReplicateSecretToRegions","#,
                 r#""secretsmanager:UpdateSecret","secretsmanager:UpdateSecretVersionStage"],"#,
-                r#""Condition":{"StringNotEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:role/kms-NodeKeysRole"}},"#,
-                r#""Effect":"Deny","Principal":"*","Resource":"*","Sid":"OnlyNodeKeysWrites"}],"Version":"2012-10-17"}"#,
+                r#""Condition":{"StringNotEquals":{"aws:PrincipalArn":["#,
+                r#""arn:aws:iam::111122223333:role/kms-NodeKeysRole","arn:aws:iam::111122223333:role/kms-KeyRotationRole"]}},"#,
+                r#""Effect":"Deny","Principal":"*","Resource":"*","Sid":"OnlyKeybootWrites"}],"Version":"2012-10-17"}"#,
             )
         );
     }
@@ -166,20 +177,20 @@ mod tests {
             readers(&["777788889999", "444455556666"]),
             Readers { roles: BTreeSet::new(), ..readers(&["777788889999"]) },
         ] {
-            let text = of(&readers, &function()).to_string();
-            assert_eq!(read(&text, &function()), StoredReaders::Admitted(readers.clone()));
+            let text = text_for(&readers);
+            assert_eq!(read_text(&text), StoredReaders::Admitted(readers.clone()));
             let reversed = text.replace(
                 r#"["secretsmanager:DescribeSecret","secretsmanager:GetSecretValue"]"#,
                 r#"["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]"#,
             );
             assert_ne!(reversed, text);
-            assert_eq!(read(&reversed, &function()), StoredReaders::Admitted(readers));
+            assert_eq!(read_text(&reversed), StoredReaders::Admitted(readers));
         }
     }
 
     #[test]
     fn what_somebody_has_changed_is_not_ours() {
-        let text = of(&readers(&["777788889999"]), &function()).to_string();
+        let text = text_for(&readers(&["777788889999"]));
         let changed = |from: &str, to: &str| {
             let changed = text.replace(from, to);
             assert_ne!(changed, text, "{from}");
@@ -196,8 +207,9 @@ mod tests {
             changed("secretsmanager:DescribeSecret", "secretsmanager:*"),
             changed("arn:aws:iam::777788889999:root", "arn:aws:iam::777788889999:role/x"),
             changed("kms-NodeKeysRole", "other"),
+            changed("kms-KeyRotationRole", "other"),
         ] {
-            assert_eq!(read(&text, &function()), StoredReaders::Otherwise, "{text}");
+            assert_eq!(read_text(&text), StoredReaders::Otherwise, "{text}");
         }
     }
 
@@ -213,8 +225,9 @@ mod tests {
         let roles: BTreeSet<RoleArn> = (0..40).map(long).collect();
         let characters: usize = roles.iter().map(|role| role.as_str().len()).sum();
         assert_eq!(characters, 8000);
-        let role = format!("arn:aws-us-gov:iam::111122223333:role/{}", "r".repeat(576)).parse().unwrap();
-        let length = of(&Readers { roles, ..Readers::default() }, &role).to_string().len();
+        let role: RoleArn =
+            format!("arn:aws-us-gov:iam::111122223333:role/{}", "r".repeat(576)).parse().unwrap();
+        let length = of(&Readers { roles, ..Readers::default() }, &[&role, &role]).to_string().len();
         assert!(length <= 20_480, "{length}");
     }
 }

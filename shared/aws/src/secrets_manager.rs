@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_secretsmanager::types::Tag;
+use aws_sdk_secretsmanager::operation::describe_secret::DescribeSecretOutput;
+use aws_sdk_secretsmanager::types::{RotationRulesType, Tag};
 use provisioning::names::SecretName;
 use provisioning::ownership::Tags;
 use provisioning::ports::{
-    CURRENT, NewSecret, NewVersion, PENDING, PortError, SecretFacts, StoredReaders, StoredSecret,
+    CURRENT, NewSecret, NewVersion, PENDING, PortError, RotationSchedule, SecretFacts, StoredReaders,
+    StoredSecret,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
@@ -217,7 +219,7 @@ impl SecretsManager<'_> {
         let answer = self.0.secrets().get_resource_policy().secret_id(arn).send().await;
         let answer = answer.map_err(|error| failure("GetResourcePolicy", arn, &error))?;
         let text = answer.resource_policy.filter(|text| !text.is_empty());
-        Ok(text.map_or(StoredReaders::None, |text| secret_policy::read(&text, self.0.role())))
+        Ok(text.map_or(StoredReaders::None, |text| secret_policy::read(&text, &self.0.writers())))
     }
 
     pub(crate) async fn admit_readers(&self, arn: &str, readers: &Readers) -> Result<(), PortError> {
@@ -230,9 +232,29 @@ impl SecretsManager<'_> {
             .secrets()
             .put_resource_policy()
             .secret_id(arn)
-            .resource_policy(secret_policy::of(readers, self.0.role()).to_string())
+            .resource_policy(secret_policy::of(readers, &self.0.writers()).to_string())
             .block_public_policy(true);
         call.send().await.map(drop).map_err(|error| failure("PutResourcePolicy", arn, &error))
+    }
+
+    /// Nothing is rotated at once: Secrets Manager invokes the function with a single testSecret to see
+    /// that it can (Secrets Manager API Reference, `RotateSecret`, `RotateImmediately`).
+    pub(crate) async fn rotate_by(&self, arn: &str, schedule: &RotationSchedule) -> Result<(), PortError> {
+        let rules = RotationRulesType::builder().schedule_expression(&schedule.every).build();
+        let call = self
+            .0
+            .secrets()
+            .rotate_secret()
+            .secret_id(arn)
+            .rotation_lambda_arn(&schedule.function)
+            .rotation_rules(rules)
+            .rotate_immediately(false);
+        call.send().await.map(drop).map_err(|error| failure("RotateSecret", arn, &error))
+    }
+
+    pub(crate) async fn stop_rotating(&self, arn: &str) -> Result<(), PortError> {
+        let call = self.0.secrets().cancel_rotate_secret().secret_id(arn);
+        call.send().await.map(drop).map_err(|error| failure("CancelRotateSecret", arn, &error))
     }
 
     async fn has_version(&self, arn: &str, version_id: &str) -> Result<bool, PortError> {
@@ -245,8 +267,10 @@ impl SecretsManager<'_> {
             Err(error) if code(&error) == Some(NOT_FOUND) => return Ok(None),
             Err(error) => return Err(failure("DescribeSecret", id, &error)),
         };
+        let rotation = schedule_of(&described);
         let tags = described.tags.unwrap_or_default();
         Ok(Some(SecretFacts {
+            rotation,
             store: Store::SecretsManager,
             arn: described.arn.unwrap_or_default(),
             tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value?))).collect(),
@@ -286,4 +310,14 @@ impl SecretsManager<'_> {
             },
         }
     }
+}
+
+/// The schedule by which a secret is rotated, if it is.
+fn schedule_of(described: &DescribeSecretOutput) -> Option<RotationSchedule> {
+    described.rotation_enabled.filter(|enabled| *enabled)?;
+    let rules = described.rotation_rules.as_ref();
+    Some(RotationSchedule {
+        function: described.rotation_lambda_arn.clone().unwrap_or_default(),
+        every: rules.and_then(|rules| rules.schedule_expression.clone()).unwrap_or_default(),
+    })
 }

@@ -116,6 +116,7 @@ impl SecureStrings<'_> {
             // A time that cannot be read never comes.
             awaits_removal_from: tags.get(DELETE_AFTER_TAG).and_then(|at| at.parse().ok()),
             was_retrieved: false,
+            rotation: None,
             tags,
         }))
     }

@@ -20,6 +20,7 @@ use provisioning::store::Store;
 use crate::audit::JsonLines;
 use crate::pacing::Pacer;
 use crate::rates::Rates;
+use crate::settings::{Rotator, Settings, SigningKeyArn};
 
 /// Attempts for one call, the first included. Calls are paced, but others in the account call as
 /// well; the SDK backs off between attempts.
@@ -30,69 +31,6 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// 3 a second. What it takes after that has a limit of its own.
 const ATTEMPT: Duration = Duration::from_secs(40);
 
-/// The credentials that Lambda hands to a function.
-pub type Credentials = aws_credential_types::Credentials;
-
-/// What an [`AwsWorld`] needs to know.
-#[derive(Debug)]
-pub struct Settings {
-    /// The Region of the function.
-    pub region: String,
-    /// The function's own credentials.
-    pub credentials: Credentials,
-    /// The key that signs records.
-    pub signing_key: SigningKeyArn,
-    /// How fast the account lets us call.
-    pub rates: Rates,
-    /// The keys that signed what may be taken over from other stacks.
-    pub former_signing_keys: Vec<SigningKeyArn>,
-    /// The function's own role: nobody else writes what it has made.
-    pub role: RoleArn,
-    /// Where every service answers; for local emulators only.
-    #[cfg(feature = "local")]
-    pub endpoint: Option<String>,
-}
-
-/// The full ARN of the key that signs records. It tells partition, Region and account as well.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct SigningKeyArn {
-    text: String,
-    /// `<partition>:ssm:<region>:<account>` of documents beside the key.
-    documents: String,
-}
-
-/// A text is not the ARN of a KMS key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct KeyArnError;
-
-impl std::str::FromStr for SigningKeyArn {
-    type Err = KeyArnError;
-
-    fn from_str(text: &str) -> Result<Self, KeyArnError> {
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        match parts.as_slice() {
-            ["arn", partition, "kms", region, account, key] if key.starts_with("key/") => Ok(Self {
-                text: text.to_owned(),
-                documents: format!("arn:{partition}:ssm:{region}:{account}"),
-            }),
-            _ => Err(KeyArnError),
-        }
-    }
-}
-
-impl SigningKeyArn {
-    /// The ARN as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The ARN of a parameter in the same account and Region.
-    pub(crate) fn parameter_arn(&self, name: &str) -> String {
-        format!("{}:parameter{name}", self.documents)
-    }
-}
-
 /// AWS, as one function sees it.
 #[derive(Debug)]
 pub struct AwsWorld {
@@ -101,6 +39,7 @@ pub struct AwsWorld {
     rates: Rates,
     former_signing_keys: Vec<SigningKeyArn>,
     role: RoleArn,
+    rotator: Option<Rotator>,
     pub(crate) log: JsonLines,
     kms: OnceLock<aws_sdk_kms::Client>,
     secrets: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -150,6 +89,7 @@ impl AwsWorld {
             rates: settings.rates,
             former_signing_keys: settings.former_signing_keys,
             role: settings.role,
+            rotator: settings.rotator,
             log: JsonLines,
             kms: OnceLock::new(),
             secrets: OnceLock::new(),
@@ -166,8 +106,13 @@ impl AwsWorld {
         &self.former_signing_keys
     }
 
-    pub(crate) fn role(&self) -> &RoleArn {
-        &self.role
+    /// The roles that put versions of a secret, and nobody else does.
+    pub(crate) fn writers(&self) -> Vec<&RoleArn> {
+        std::iter::once(&self.role).chain(self.rotator.as_ref().map(|rotator| &rotator.role)).collect()
+    }
+
+    pub(crate) fn rotation_function(&self) -> Option<&str> {
+        self.rotator.as_ref().map(|rotator| rotator.function.as_str())
     }
 
     pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {

@@ -4,7 +4,7 @@ use provisioning::authority::Permit;
 use provisioning::names::SecretName;
 use provisioning::ownership::{OwnerId, Tags};
 use provisioning::ports::{
-    NewSecret, NewVersion, PortError, SecretFacts, SecretStore, StoredReaders, StoredSecret,
+    NewSecret, NewVersion, PortError, RotationSchedule, SecretFacts, SecretStore, StoredReaders, StoredSecret,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
@@ -109,6 +109,18 @@ impl SecretStore for AwsWorld {
 
     async fn admit_readers(&self, _: &Permit, arn: &str, readers: &Readers) -> Result<(), PortError> {
         in_store!(self, store_of(arn), admit_readers(arn, readers))
+    }
+
+    fn rotator(&self) -> Option<String> {
+        self.rotation_function().map(str::to_owned)
+    }
+
+    async fn rotate_by(&self, _: &Permit, arn: &str, schedule: &RotationSchedule) -> Result<(), PortError> {
+        SecretsManager(self).rotate_by(arn, schedule).await
+    }
+
+    async fn stop_rotating(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+        SecretsManager(self).stop_rotating(arn).await
     }
 }
 

@@ -42,14 +42,12 @@
 //! | [`Provider`], [`Success`], [`Failure`] | the work, which this crate knows nothing of |
 //! | [`serve`], [`refuse`], [`Deadline`], [`Served`] | the guard around the work |
 //! | [`ResponseUrl`], [`Responder`] | the answer's way out |
-//! | [`install_silent_panic_hook`], [`refuse_tampered_environment`] | how a process begins that handles secrets |
 //!
 //! # What it never does
 //!
-//! It reads no environment variable (it is handed them, to refuse some), writes no log line (but for
-//! the panic hook, when asked) and keeps no state between events. It sends nothing but the answer, and that to nobody but
-//! CloudFormation's own bucket in the Region of the event's stack. It never answers twice: the
-//! [`ResponseUrl`] is a value that answering consumes.
+//! It reads no environment variable, writes no log line and keeps no state between events. It sends
+//! nothing but the answer, and that to nobody but CloudFormation's own bucket in the Region of the
+//! event's stack. It never answers twice: the [`ResponseUrl`] is a value that answering consumes.
 //!
 //! # Features
 //!
@@ -60,7 +58,6 @@ mod answer;
 mod deadline;
 mod event;
 mod identity;
-mod panics;
 mod physical_id;
 mod request;
 mod responder;
@@ -68,17 +65,14 @@ mod response_url;
 mod retrying;
 mod serving;
 mod stack_id;
-mod surroundings;
 
 pub use answer::{Failure, MAX_ANSWER_BYTES, Status, Success, UNFINISHED, data_budget};
 pub use deadline::{ANSWER_RESERVE, Deadline};
 pub use event::{EventFault, FieldFault};
 pub use identity::IdentityScheme;
-pub use panics::{install_silent_panic_hook, install_silent_panic_hook_into};
 pub use physical_id::PhysicalResourceId;
 pub use request::{LogicalId, Properties, Request, RequestId, RequestType};
 pub use responder::{DeliveryFault, Responder};
 pub use response_url::{ResponseUrl, UrlFault};
 pub use serving::{Answer, Ending, Provider, Served, refuse, serve};
 pub use stack_id::{Malformed, Partition, StackId};
-pub use surroundings::{TamperedEnvironment, refuse_tampered_environment};

@@ -37,6 +37,8 @@ pub enum Action {
     Withdrawn,
     /// A secret's policy was written: who may read it, and nobody else.
     Admitted,
+    /// A secret is rotated by a schedule from now on, or by none any more.
+    Rescheduled,
     /// A secret of another owner was taken over.
     Adopted,
     /// A secret that was taken over was handed back.

@@ -9,6 +9,7 @@ use crate::audit::Action;
 use crate::authority::Permit;
 use crate::environment::NodeEnvironment;
 use crate::error::ProvisionError;
+use crate::leases::Lease;
 use crate::names::{NodeIndex, ParameterName, Purpose, Slot};
 use crate::observing::{Observed, read_one};
 use crate::operation::{Operation, OperationKind};
@@ -22,6 +23,7 @@ use crate::publishing::{note, publish, refused, sign};
 use crate::record::{self, AcceptedKey, KeyState, NodeRecord};
 use crate::renewing::Switch;
 use crate::roster::{self, RosterEntry, RosterIndex};
+use crate::scheduling::Reschedule;
 use crate::versions::Item;
 
 /// Nodes whose documents are published at once. More would only wait for their turn: the store takes
@@ -90,6 +92,7 @@ impl Drafts {
             pages: pages.len(),
             regenerate: spec.regenerate.clone(),
             regenerate_before: observed.index().and_then(|previous| previous.token_before(spec.token())),
+            rotation: spec.rotation.clone(),
             schema: roster::SCHEMA,
             serial: 1,
             sha256: roster::digest(&pages),
@@ -101,7 +104,9 @@ impl Drafts {
             // shows no other page: what no index listed counts as never used.
             // Broken pages are written anew from the records, which carry their own proof.
             let is_whole = observed.broken.is_none();
-            let is_other = previous.sha256 != index.sha256 || previous.regenerate != index.regenerate;
+            let is_other = previous.sha256 != index.sha256
+                || previous.regenerate != index.regenerate
+                || previous.rotation != index.rotation;
             differs = is_other || is_new_life || plan.noted || !is_whole;
             index.serial =
                 if differs { observed.next_serial(&operation.generation) } else { previous.serial };
@@ -143,7 +148,8 @@ impl Drafts {
     }
 
     /// Publishes what differs: records and environments, then the roster's pages, then its index.
-    /// What the records name is handed out before the index is there.
+    /// What the records name is handed out before the index is there, and rotated by the schedules that
+    /// the index tells of.
     pub(crate) async fn publish(
         &self,
         world: &impl World,
@@ -151,6 +157,7 @@ impl Drafts {
         operation: &Operation,
         observed: &Observed,
         noted: bool,
+        schedules: Vec<Reschedule>,
     ) -> Result<(), ProvisionError> {
         let nodes = self.records.iter().zip(&self.environments);
         let nodes = nodes.filter(|(record, environment)| record.differs || environment.differs);
@@ -161,8 +168,7 @@ impl Drafts {
                 if !record.differs {
                     return Ok(());
                 }
-                let text = sign(world, permit, &record.name, &record.document).await?;
-                publish(world, permit, operation, &record.name, &text).await
+                write_record(world, permit, operation, observed, record).await
             };
             let environment = async {
                 if !environment.differs {
@@ -179,12 +185,23 @@ impl Drafts {
             }
         })
         .await?;
-        if !self.index.differs && self.switches.is_empty() {
+        if !self.index.differs && self.switches.is_empty() && schedules.is_empty() {
             return Ok(());
         }
         operation.time.check()?;
         refuse_what_was_overtaken(world, operation, observed, noted).await?;
-        let switches = each(&self.switches, async |switch| switch.carry_out(world, permit, operation).await);
+        // Not earlier: no rotation is to begin of a secret that its node's record does not name.
+        each(schedules, async |change: Reschedule| change.carry_out(world, permit, operation).await).await?;
+        let rotates = observed.rotates();
+        let switches = each(&self.switches, async |switch| {
+            switch.carry_out(world, permit, operation).await.map_err(|error| match error {
+                // A rotation has handed out another one since.
+                ProvisionError::Port(PortError::Refused { what, .. }) if rotates => {
+                    ProvisionError::Busy { subject: what }
+                }
+                error => error,
+            })
+        });
         if !self.index.differs {
             return switches.await.map(drop);
         }
@@ -323,6 +340,36 @@ fn is_new_life(operation: &Operation, observed: &Observed) -> bool {
     let comes_anew =
         operation.kind == OperationKind::Create || operation.delivered_id != operation.owner.id.as_str();
     comes_anew && observed.index().is_some_and(|index| index.generation != operation.generation)
+}
+
+/// Writes a node's record. Where a rotation may be writing it too, that is kept from it meanwhile, and what
+/// it has written since this operation looked is not overwritten.
+async fn write_record(
+    world: &impl World,
+    permit: &Permit,
+    operation: &Operation,
+    observed: &Observed,
+    record: &Draft<NodeRecord>,
+) -> Result<(), ProvisionError> {
+    let write = async || {
+        let text = sign(world, permit, &record.name, &record.document).await?;
+        publish(world, permit, operation, &record.name, &text).await
+    };
+    let index = record.document.index;
+    let Some(seen) = observed.records.get(&index).filter(|_| observed.rotates()) else {
+        return write().await;
+    };
+    let name = operation.owner.id.cluster().lease_parameter(index);
+    let lease = Lease::take(world, permit, &operation.owner, &name, operation.now).await?;
+    let written = async {
+        if read_one(world, &record.name).await?.is_none_or(|stored| stored == seen.text) {
+            return write().await;
+        }
+        Err(ProvisionError::Busy { subject: record.name.to_string() })
+    };
+    let written = written.await;
+    lease.release(world, permit).await?;
+    written
 }
 
 /// Writes a page of a cluster's first roster. Another stack that wants the same cluster writes its

@@ -75,11 +75,19 @@ pub enum ProvisionError {
         /// What would change.
         change: &'static str,
     },
-    /// Another rotation is writing it.
-    #[error("{subject} is held by another rotation, for a minute at most: try again")]
+    /// Another operation or rotation is writing what it guards.
+    #[error("{subject} is held by another operation or rotation, for a minute at most: try again")]
     Busy {
         /// The lease.
         subject: String,
+    },
+    /// A secret is to be rotated that its stack has not declared so.
+    #[error("{subject} is not to be rotated: nothing was changed; set {property} on its resource first")]
+    NotRotated {
+        /// The secret.
+        subject: String,
+        /// The property that would have it rotated.
+        property: &'static str,
     },
     /// A thing lacks what is needed to go on with it.
     #[error("{subject} {fault}")]

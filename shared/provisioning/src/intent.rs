@@ -120,6 +120,7 @@ mod tests {
             pages: 0,
             regenerate: None,
             regenerate_before: None,
+            rotation: None,
             schema: 1,
             serial,
             sha256: String::new(),

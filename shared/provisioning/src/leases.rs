@@ -1,9 +1,10 @@
 //! One at a time on a node's record: four secrets of a node may be rotated at once, each by a process of
-//! its own, and a document can be replaced but not compared and set.
+//! its own, while an update of the stack writes records too, and a document can be replaced but not
+//! compared and set.
 //!
-//! A lease is a document that only one of them can be the first to write. It names its holder and its
-//! end: who dies with it holds up the others for as long, and no longer. Whoever finds one that is over
-//! takes it away and comes again.
+//! A lease is a document that says until when it is held: who dies with it holds up the others for as
+//! long, and no longer. A store counts how many times a document was written. Whoever takes a lease has
+//! seen a number, and has it if his own writing is the next one: of two who saw the same, one.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -11,55 +12,86 @@ use serde::{Deserialize, Serialize};
 use crate::authority::Permit;
 use crate::error::ProvisionError;
 use crate::names::ParameterName;
-use crate::observing::read_one;
 use crate::ownership::Owner;
-use crate::ports::{PortError, World};
+use crate::ports::{MakeError, PortError, World};
 
 /// How long a lease holds: several times as long as what is done under it takes.
 const HOLDS: SignedDuration = SignedDuration::from_secs(60);
+/// How long a lease that nobody takes stays there.
+const STAYS: SignedDuration = SignedDuration::from_hours(48);
 
 /// A lease as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
-struct Lease {
-    holder: String,
-    until: Timestamp,
+struct Stored {
+    /// The number that its writer has seen. Who came too late has seen no higher one than the holder.
+    seen: u64,
+    /// Until when it is held; free where it says no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
 }
 
-/// Takes the lease `name` for `holder`, or gives [`ProvisionError::Busy`]. One that `holder` has already is
-/// its own.
-pub(crate) async fn take(
-    world: &impl World,
-    permit: &Permit,
-    owner: &Owner,
-    name: &ParameterName,
-    holder: &str,
+/// A lease that is held.
+#[derive(Debug)]
+#[must_use = "a lease that is not released holds up the others for a minute"]
+pub(crate) struct Lease<'a> {
+    name: &'a ParameterName,
+    seen: u64,
     now: Timestamp,
-) -> Result<(), ProvisionError> {
-    let until = now.checked_add(HOLDS).unwrap_or(Timestamp::MAX);
-    let lease = Lease { holder: holder.to_owned(), until };
-    let text = serde_json::to_string(&lease).map_err(crate::ports::MakeError::from)?;
-    match world.publish_new(permit, name, &text, &owner.document_tags()).await {
-        Ok(()) => Ok(()),
-        Err(PortError::Exists { .. }) => {
-            let stored = read_one(world, name).await?;
-            let stored = stored.and_then(|text| serde_json::from_str::<Lease>(&text).ok());
-            if stored.as_ref().is_some_and(|lease| lease.holder == holder) {
-                return Ok(());
-            }
-            if stored.is_none_or(|lease| lease.until <= now) {
-                world.withdraw(permit, std::slice::from_ref(name)).await?;
-            }
-            Err(ProvisionError::Busy { subject: name.to_string() })
+}
+
+impl<'a> Lease<'a> {
+    /// Takes the lease `name`, or gives [`ProvisionError::Busy`].
+    pub(crate) async fn take(
+        world: &impl World,
+        permit: &Permit,
+        owner: &Owner,
+        name: &'a ParameterName,
+        now: Timestamp,
+    ) -> Result<Self, ProvisionError> {
+        let busy = || ProvisionError::Busy { subject: name.to_string() };
+        let held = |seen| Stored { seen, until: now.checked_add(HOLDS).ok() }.to_text();
+        let Some((seen, stored)) = world.read_numbered(name).await? else {
+            return match world.publish_new(permit, name, &held(0)?, &owner.document_tags()).await {
+                Ok(()) => Ok(Self { name, seen: 0, now }),
+                Err(PortError::Exists { .. }) => Err(busy()),
+                Err(error) => Err(error.into()),
+            };
+        };
+        // What cannot be read was written by nobody who holds anything.
+        let until = Stored::read(&stored).and_then(|stored| stored.until);
+        if until.is_some_and(|until| until > now) {
+            return Err(busy());
         }
-        Err(error) => Err(error.into()),
+        match world.replace_numbered(permit, name, &held(seen)?, stays(now)).await {
+            Ok(number) if number == seen + 1 => Ok(Self { name, seen, now }),
+            Ok(_) | Err(PortError::Exists { .. }) => Err(busy()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives it back, where it was not taken by another when its time was over.
+    pub(crate) async fn release(self, world: &impl World, permit: &Permit) -> Result<(), ProvisionError> {
+        let stored = world.read_numbered(self.name).await?;
+        let is_own = |stored: &Stored| stored.seen <= self.seen;
+        if stored.and_then(|(_, text)| Stored::read(&text)).as_ref().is_some_and(is_own) {
+            let free = Stored { seen: self.seen, until: None }.to_text()?;
+            world.republish(permit, self.name, &free, Some(stays(self.now))).await?;
+        }
+        Ok(())
     }
 }
 
-/// Gives a lease back.
-pub(crate) async fn release(
-    world: &impl World,
-    permit: &Permit,
-    name: &ParameterName,
-) -> Result<(), ProvisionError> {
-    Ok(world.withdraw(permit, std::slice::from_ref(name)).await?)
+/// When a lease that nobody takes any more vanishes.
+fn stays(now: Timestamp) -> Timestamp {
+    now.checked_add(STAYS).unwrap_or(Timestamp::MAX)
+}
+
+impl Stored {
+    fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    fn to_text(&self) -> Result<String, MakeError> {
+        Ok(serde_json::to_string(self)?)
+    }
 }

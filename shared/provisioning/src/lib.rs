@@ -1,8 +1,8 @@
 //! What keyboot decides: which keys a cluster has, who owns them, and what becomes of them.
 //!
 //! The crate turns what a stack declares into calls on [`ports`], and knows no service behind
-//! them. [`reconcile`] is Create and Update, [`remove`] is Delete, and a [`Rotation`] is of one secret
-//! that is in service. It makes keys, never reads one back, and changes nothing without a
+//! them. [`reconcile`] is Create and Update, [`remove`] is Delete, a [`Rotation`] is of one secret
+//! that is in service, and [`scheduled`] is what a schedule asks for. It makes keys, never reads one back, and changes nothing without a
 //! [`Permit`](authority::Permit).
 
 mod admitting;
@@ -36,6 +36,9 @@ mod renewing;
 mod retiring;
 pub mod roster;
 mod rotating;
+pub mod rotation_policy;
+pub mod scheduled;
+mod scheduling;
 pub mod sealing;
 pub mod signed;
 pub mod store;

@@ -164,6 +164,16 @@ impl ClusterName {
         (self.secret_name(slot.index, &slot.purpose).as_str() == secret_name).then_some(slot)
     }
 
+    /// The cluster and the secret of it that have a name; `None` where it is nobody's.
+    #[must_use]
+    pub fn of_secret(name: &str) -> Option<(Self, Slot)> {
+        name.match_indices("/node/").find_map(|(at, _)| {
+            let cluster: Self = name[..at].parse().ok()?;
+            let slot = cluster.slot_of(name)?;
+            Some((cluster, slot))
+        })
+    }
+
     /// The parameter that holds the signed record of node `index`.
     #[must_use]
     pub fn record_parameter(&self, index: NodeIndex) -> ParameterName {
@@ -397,7 +407,9 @@ mod tests {
         for purpose in ["p2p-key", "share-encryption-password", "management-key", "api-key/default"] {
             let slot = Slot { index, purpose: purpose.parse().unwrap() };
             assert_eq!(slot.purpose.to_string(), purpose);
-            assert_eq!(cluster.slot_of(cluster.secret_name(index, &slot.purpose).as_str()), Some(slot));
+            let name = cluster.secret_name(index, &slot.purpose);
+            assert_eq!(cluster.slot_of(name.as_str()), Some(slot.clone()));
+            assert_eq!(ClusterName::of_secret(name.as_str()), Some((cluster.clone(), slot)));
         }
         for bad in [
             "keyboot/prod/tsm/node/07/p2p-key",
@@ -410,6 +422,8 @@ mod tests {
             "keyboot/prod/node/7/p2p-key",
         ] {
             assert_eq!(cluster.slot_of(bad), None, "{bad}");
+            let known = ClusterName::of_secret(bad);
+            assert!(known.is_none_or(|(other, _)| other != cluster), "{bad}");
         }
     }
 

@@ -199,6 +199,11 @@ impl Observed {
         self.index()?.adopted_from.as_ref()?.parsed()
     }
 
+    /// Whether rotations of this cluster's secrets may be under way.
+    pub(crate) fn rotates(&self) -> bool {
+        self.index().is_some_and(|index| index.rotation.is_some())
+    }
+
     /// Whether the roster lists the node.
     pub(crate) fn lists(&self, index: NodeIndex) -> bool {
         self.entries.iter().any(|entry| entry.index == index)

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::names::{ClusterName, SecretName, Slot};
@@ -247,6 +248,13 @@ pub fn first_version_token(generation: &Generation, name: &SecretName) -> String
 pub fn further_version_token(generation: &Generation, name: &SecretName) -> String {
     let domain = Sha256::new().chain_update("keyboot.version.v1\n");
     uuid(domain.chain_update(generation.as_str()).chain_update([0]).chain_update(name.as_str()))
+}
+
+/// The same of a version that a schedule asks for: every delivery of what was scheduled for one time puts
+/// under one id.
+pub(crate) fn scheduled_version_token(name: &SecretName, at: Timestamp) -> String {
+    let domain = Sha256::new().chain_update("keyboot.scheduled.v1\n");
+    uuid(domain.chain_update(name.as_str()).chain_update([0]).chain_update(at.to_string()))
 }
 
 fn uuid(hash: Sha256) -> String {

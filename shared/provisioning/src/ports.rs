@@ -141,6 +141,8 @@ pub struct SecretFacts {
     pub awaits_removal_from: Option<Timestamp>,
     /// Whether its value was ever retrieved, as far as the store tells.
     pub was_retrieved: bool,
+    /// By whom and when it is rotated, if its store has it rotated.
+    pub rotation: Option<RotationSchedule>,
     /// The versions that are held, by id, with their labels. Where versions are counted, those are the
     /// one that is [`CURRENT`], the one that was before it, and what came after both.
     pub versions: BTreeMap<String, BTreeSet<String>>,
@@ -153,6 +155,15 @@ impl SecretFacts {
         let staged = self.versions.iter().find(|(_, labels)| labels.contains(label));
         staged.map(|(id, _)| id.as_str())
     }
+}
+
+/// By whom and when a secret is rotated.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RotationSchedule {
+    /// The function that its store invokes, by its full ARN.
+    pub function: String,
+    /// When.
+    pub every: String,
 }
 
 /// Who may read a secret, as its resource policy says.
@@ -263,6 +274,17 @@ pub trait SecretStore {
         arn: &str,
         readers: &Readers,
     ) -> impl Future<Output = Result<(), PortError>>;
+    /// The function that rotates secrets, by its full ARN, where there is one.
+    fn rotator(&self) -> Option<String>;
+    /// Has a secret rotated from now on, in a store that does so; not at once.
+    fn rotate_by(
+        &self,
+        permit: &Permit,
+        arn: &str,
+        schedule: &RotationSchedule,
+    ) -> impl Future<Output = Result<(), PortError>>;
+    /// Has a secret rotated no more.
+    fn stop_rotating(&self, permit: &Permit, arn: &str) -> impl Future<Output = Result<(), PortError>>;
 }
 
 /// A key that seals, and cannot open.
@@ -354,6 +376,11 @@ pub trait Publisher {
         &self,
         names: &[ParameterName],
     ) -> impl Future<Output = Result<Vec<Option<String>>, PortError>>;
+    /// Reads a document, and how many times it was written by then; `None` where it is not there.
+    fn read_numbered(
+        &self,
+        name: &ParameterName,
+    ) -> impl Future<Output = Result<Option<(u64, String)>, PortError>>;
     /// Writes a document that must not exist yet, with its owner's tags.
     fn publish_new(
         &self,
@@ -370,6 +397,15 @@ pub trait Publisher {
         text: &str,
         expires: Option<Timestamp>,
     ) -> impl Future<Output = Result<(), PortError>>;
+    /// The same, but not where somebody else is writing it at the same moment: [`PortError::Exists`].
+    /// Gives how many times it has been written by now.
+    fn replace_numbered(
+        &self,
+        permit: &Permit,
+        name: &ParameterName,
+        text: &str,
+        expires: Timestamp,
+    ) -> impl Future<Output = Result<u64, PortError>>;
     /// Removes documents; those that are gone are fine.
     fn withdraw(
         &self,

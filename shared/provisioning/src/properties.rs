@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use key_material::Curve;
@@ -18,6 +19,10 @@ use crate::names::{
 };
 use crate::ownership::OwnerId;
 use crate::principals::{Admitted, PRINCIPALS_LIST, PRINCIPALS_MAP};
+use crate::rotation_policy::{
+    CUT_OVER_ALLOWED, CUT_OVER_DEFAULT, OVERLAP_ALLOWED, OVERLAP_DEFAULT, RotationPolicy, SCHEDULE_ALLOWED,
+    ScheduleExpression,
+};
 use crate::sealing::{KeyOrigin, Protection};
 use crate::store::Store;
 use crate::version_label::{RegenerateToken, TokenDigest};
@@ -44,6 +49,11 @@ const fn required(name: &'static str, allowed: &'static str) -> PropertyRule {
 }
 
 const BOOLEAN: &str = "true or false";
+/// The properties of rotation.
+pub(crate) const API_KEYS_EVERY: &str = "RotateApiKeysEvery";
+pub(crate) const P2P_KEYS_EVERY: &str = "RotateP2pKeysEvery";
+const OVERLAP: &str = "OverlapHours";
+const CUT_OVER: &str = "CutOverMinutes";
 /// The most nodes of a cluster.
 const NODES_MAX: usize = 1000;
 /// The most applications of a cluster.
@@ -87,6 +97,10 @@ pub const PROPERTIES: &[PropertyRule] = &[
     rule("RecoveryWindowDays", "30", "a whole number from 7 to 30"),
     rule("ShareSecretOnDelete", "Retain", "Retain or Schedule"),
     rule("Regenerate", "", "a token of 1 to 64 characters of A-Z, a-z, 0-9, . _ and -"),
+    rule(API_KEYS_EVERY, "", SCHEDULE_ALLOWED),
+    rule(P2P_KEYS_EVERY, "", SCHEDULE_ALLOWED),
+    rule(OVERLAP, OVERLAP_DEFAULT, OVERLAP_ALLOWED),
+    rule(CUT_OVER, CUT_OVER_DEFAULT, CUT_OVER_ALLOWED),
     rule(
         "AdoptFrom",
         "",
@@ -194,6 +208,8 @@ pub struct ClusterSpec {
     pub key_origin: KeyOrigin,
     /// The token that keys are made under: another one makes new keys.
     pub regenerate: Option<RegenerateToken>,
+    /// What is rotated and how; none where nothing is.
+    pub rotation: Option<RotationPolicy>,
     /// Who may read which secret.
     pub admitted: Admitted,
     /// The DNS suffix of the nodes.
@@ -222,6 +238,7 @@ impl ClusterSpec {
             "Service" => Protection::Service,
             _ => Protection::Envelope,
         };
+        let store: Store = reader.parsed("Store")?;
         let (nodes, applications, kms_key) = (reader.nodes()?, reader.applications()?, reader.kms_key()?);
         let accounts = reader.boolean("AllowAccountReaders")?;
         let admitted = Admitted::parse(properties, accounts, kms_key.partition(), &nodes, &applications)?;
@@ -238,7 +255,8 @@ impl ClusterSpec {
             protection,
             key_origin: reader.key_origin(protection)?,
             regenerate: reader.regenerate()?,
-            store: reader.parsed("Store")?,
+            rotation: reader.rotation(store)?,
+            store,
             node_domain: reader.node_domain()?,
             peer_record_arns: reader.peer_record_arns()?,
             deletion: reader.deletion_rules()?,
@@ -469,6 +487,50 @@ impl<'a> Reader<'a> {
         token.map_err(|_| fault(NAME, "is not a token"))
     }
 
+    fn rotation(&self, store: Store) -> Result<Option<RotationPolicy>, PropertyFault> {
+        let every = |name| {
+            let expression = self.text(name)?.map(str::parse::<ScheduleExpression>).transpose();
+            let expression = expression.map_err(|_| fault(name, "is not a schedule expression"))?;
+            // EventBridge Scheduler User Guide, "Schedule types": a rate begins when its schedule is made.
+            if store == Store::ParameterStore
+                && expression.as_ref().is_some_and(|every| every.interval().is_some())
+            {
+                return Err(fault(
+                    name,
+                    "is a rate, by which keys in Parameter Store would be rotated at once",
+                ));
+            }
+            Ok(expression)
+        };
+        let policy = RotationPolicy {
+            api_keys_every: every(API_KEYS_EVERY)?,
+            cut_over_minutes: self.whole(CUT_OVER, 5..=10_080)?,
+            overlap_hours: self.whole(OVERLAP, 2..=720)?,
+            p2p_keys_every: every(P2P_KEYS_EVERY)?,
+        };
+        // What is replaced before its time is over would pile up.
+        let is_longer = |span, every: &Option<ScheduleExpression>| {
+            every.as_ref().and_then(ScheduleExpression::interval).is_some_and(|interval| span > interval)
+        };
+        if is_longer(policy.overlap(), &policy.api_keys_every) {
+            return Err(fault(OVERLAP, "is longer than RotateApiKeysEvery"));
+        }
+        if is_longer(policy.cut_over(), &policy.p2p_keys_every) {
+            return Err(fault(CUT_OVER, "is longer than RotateP2pKeysEvery"));
+        }
+        Ok((policy.api_keys_every.is_some() || policy.p2p_keys_every.is_some()).then_some(policy))
+    }
+
+    fn whole<T>(&self, name: &'static str, range: RangeInclusive<T>) -> Result<T, PropertyFault>
+    where
+        T: FromStr + PartialOrd,
+    {
+        let text = self.text(name)?.unwrap_or_default();
+        let number =
+            text.parse().ok().filter(|number| range.contains(number) && !text.starts_with(['0', '+']));
+        number.ok_or_else(|| fault(name, "is not a number in this range"))
+    }
+
     fn node_domain(&self) -> Result<Option<String>, PropertyFault> {
         const NAME: &str = "NodeDomain";
         let Some(text) = self.text(NAME)? else { return Ok(None) };
@@ -507,13 +569,7 @@ impl<'a> Reader<'a> {
     }
 
     fn deletion_rules(&self) -> Result<DeletionRules, PropertyFault> {
-        const DAYS: &str = "RecoveryWindowDays";
-        let text = self.text(DAYS)?.unwrap_or_default();
-        let days = text
-            .parse()
-            .ok()
-            .filter(|days| (7..=30).contains(days) && !text.starts_with(['0', '+']))
-            .ok_or_else(|| fault(DAYS, "is not a number in this range"))?;
+        let days = self.whole("RecoveryWindowDays", 7..=30)?;
         let on_delete = |name| {
             Ok(match self.choice(name, &["Schedule", "Retain"])? {
                 "Schedule" => OnDelete::Schedule { days },

@@ -1,6 +1,6 @@
 //! Create and Update: from what is declared and what is owned to what is published.
 //!
-//! One way, no step back: look, plan, note, make, store, admit, renew, sign, publish, hand out, commit;
+//! One way, no step back: look, plan, note, make, store, admit, renew, sign, publish, schedule, hand out, commit;
 //! only then does anything go, and the note last. A repeated request finds its own work done and answers
 //! the same; a request that changes nothing writes nothing; one that another has followed stops.
 
@@ -18,6 +18,7 @@ use crate::planning::{Plan, candidates, refuse_what_is_not_ours};
 use crate::ports::World;
 use crate::properties::{ClusterSpec, LenientSpec};
 use crate::retiring::{self, Removal};
+use crate::scheduling::{refuse_without_a_rotator, reschedules};
 
 /// Brings a cluster to what `spec` declares.
 ///
@@ -41,6 +42,7 @@ pub async fn reconcile(
     let observed = adopting::adopt(world, pinned, operation, spec, before, observed).await?;
     refuse_what_is_not_ours(operation, spec, &observed)?;
     refuse_what_is_over(operation, &observed)?;
+    refuse_without_a_rotator(world, spec)?;
     let plan = Plan::of(operation, spec, &observed)?;
     let leaving = retiring::leaving(operation, spec, &observed, &plan);
     refuse_what_takes_too_long(world, operation, spec, &observed, &plan, &leaving)?;
@@ -110,15 +112,16 @@ impl Attempt<'_> {
             self.plan.renew(world, permit, operation, spec, observed).await?;
         }
         let drafts = Drafts::of(world, operation, spec, observed, &self.plan)?;
+        let schedules = reschedules(world, operation, spec, observed, &self.plan);
         let is_done = !drafts.differ() && leaving.changes_nothing() && observed.intent.is_none();
-        if is_done && admissions.is_empty() {
+        if is_done && admissions.is_empty() && schedules.is_empty() {
             return Ok(drafts);
         }
         let permit = permit(world, pinned, operation).await?;
         refuse_what_was_overtaken(world, operation, observed, self.plan.noted).await?;
         let permit = self.permit.insert(permit);
         admit(world, permit, operation, admissions).await?;
-        drafts.publish(world, permit, operation, observed, self.plan.noted).await?;
+        drafts.publish(world, permit, operation, observed, self.plan.noted, schedules).await?;
         if observed.index().is_none() && drafts.index.differs {
             self.too_late = true;
             refuse_what_was_deleted(world, operation, observed, self.plan.kept.keys()).await?;

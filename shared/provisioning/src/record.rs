@@ -78,6 +78,12 @@ pub struct AcceptedKey {
     pub version_id: Option<String>,
 }
 
+impl AcceptedKey {
+    fn is_overdue(&self, now: Timestamp) -> bool {
+        self.state == KeyState::Retiring && self.until.is_none_or(|until| until <= now)
+    }
+}
+
 /// What an accepted hash is good for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -267,10 +273,14 @@ impl NodeRecord {
 
     /// Accepts no more what is replaced and whose time is over.
     pub(crate) fn retire(&mut self, now: Timestamp) {
-        let is_over =
-            |key: &AcceptedKey| key.state == KeyState::Retiring && key.until.is_none_or(|until| until <= now);
-        self.management_keys.retain(|key| !is_over(key));
-        self.api_keys.values_mut().for_each(|keys| keys.retain(|key| !is_over(key)));
+        self.management_keys.retain(|key| !key.is_overdue(now));
+        self.api_keys.values_mut().for_each(|keys| keys.retain(|key| !key.is_overdue(now)));
+    }
+
+    /// Whether something is replaced whose time is over.
+    pub(crate) fn has_overdue(&self, now: Timestamp) -> bool {
+        let mut keys = self.management_keys.iter().chain(self.api_keys.values().flatten());
+        keys.any(|key| key.is_overdue(now))
     }
 
     /// This record as it is to be read at a time: a P2P key that was waiting for it counts.

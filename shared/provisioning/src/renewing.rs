@@ -8,14 +8,15 @@
 //! version that no record names is never used, so nothing is taken back.
 //! The share-encryption password is never renewed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::{Action, AuditEvent};
 use crate::authority::Permit;
 use crate::drafting::Draft;
 use crate::error::ProvisionError;
+use crate::leases::Lease;
 use crate::making::{MadeValue, make_value};
-use crate::names::{Purpose, Slot};
+use crate::names::{NodeIndex, Purpose, Slot};
 use crate::observing::{Observed, Place, place};
 use crate::operation::Operation;
 use crate::ownership::{Generation, OwnerId, further_version_token, generation_of};
@@ -153,6 +154,22 @@ impl Renewal {
             Next::Held(item) => Some(item),
             Next::New(..) => None,
         }
+    }
+
+    /// Makes what it takes and does it.
+    async fn renew(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        on_behalf: Renewing<'_>,
+        slot: &Slot,
+    ) -> Result<(Slot, Item), ProvisionError> {
+        on_behalf.operation.time.check()?;
+        let made: Option<Result<_, MakeError>> =
+            if self.makes() { Some(make_value(world, on_behalf.spec.into(), slot).await) } else { None };
+        let made = made.transpose()?;
+        let item = self.carry_out(world, permit, on_behalf, slot, made.as_ref()).await?;
+        Ok((slot.clone(), item))
     }
 
     /// Does it: first the label of the old version, which tells the key it was encrypted with, then
@@ -325,17 +342,50 @@ impl Plan {
         observed: &Observed,
     ) -> Result<(), ProvisionError> {
         let on_behalf = Renewing { operation, spec, observed };
-        let renewed = each(&self.renewed, async |(slot, renewal)| {
-            operation.time.check()?;
-            let made: Option<Result<_, MakeError>> =
-                if renewal.makes() { Some(make_value(world, spec.into(), slot).await) } else { None };
-            let made = made.transpose()?;
-            let item = renewal.carry_out(world, permit, on_behalf, slot, made.as_ref()).await?;
-            Ok::<_, ProvisionError>((slot.clone(), item))
-        })
-        .await?;
+        let renewed = if spec.store.counts_versions() && observed.rotates() {
+            let nodes: BTreeSet<NodeIndex> = self.renewed.keys().map(|slot| slot.index).collect();
+            let of_nodes =
+                each(nodes, async |index| self.renew_in_turn(world, permit, on_behalf, index).await);
+            of_nodes.await?.into_iter().flatten().collect()
+        } else {
+            each(&self.renewed, async |(slot, renewal)| renewal.renew(world, permit, on_behalf, slot).await)
+                .await?
+        };
         self.kept.extend(renewed);
         Ok(())
+    }
+
+    /// Renews a node's secrets while no rotation puts a version of them: what is signed is the number that is
+    /// put next.
+    async fn renew_in_turn(
+        &self,
+        world: &impl World,
+        permit: &Permit,
+        on_behalf: Renewing<'_>,
+        index: NodeIndex,
+    ) -> Result<Vec<(Slot, Item)>, ProvisionError> {
+        let Renewing { operation, spec, observed } = on_behalf;
+        let name = spec.cluster.lease_parameter(index);
+        let lease = Lease::take(world, permit, &operation.owner, &name, operation.now).await?;
+        let of_node = || self.renewed.iter().filter(|(slot, _)| slot.index == index);
+        let renewed = async {
+            each(of_node(), async |(slot, _)| {
+                let name = spec.cluster.secret_name(slot.index, &slot.purpose);
+                let facts = world.describe_secret(spec.store, &name).await?;
+                let seen = observed.ours().find(|(seen, _)| *seen == slot).map(|(_, facts)| &facts.versions);
+                // One has been put since this operation looked.
+                if facts.as_ref().map(|facts| &facts.versions) == seen {
+                    Ok(())
+                } else {
+                    Err(ProvisionError::Busy { subject: name.to_string() })
+                }
+            })
+            .await?;
+            each(of_node(), async |(slot, renewal)| renewal.renew(world, permit, on_behalf, slot).await).await
+        };
+        let renewed = renewed.await;
+        lease.release(world, permit).await?;
+        renewed
     }
 }
 
@@ -434,6 +484,10 @@ impl StaleLabel {
                 label: label.clone(),
             })
             .collect()
+    }
+
+    pub(crate) fn version_id(&self) -> &str {
+        &self.version_id
     }
 
     pub(crate) async fn release(

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::names::{ClusterName, NodeIndex};
 use crate::ownership::{Generation, Owner};
 use crate::record::NodeRecord;
+use crate::rotation_policy::RotationPolicy;
 use crate::signed::{self, Document, DocumentError, PinnedKeys};
 use crate::store::Store;
 use crate::version_label::{RegenerateToken, TokenDigest};
@@ -107,6 +108,9 @@ pub struct RosterIndex {
     /// The digest of the token that was applied before the present one: the way back leads to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regenerate_before: Option<TokenDigest>,
+    /// What of the cluster is rotated, and how; nothing where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationPolicy>,
     /// The schema number of this document.
     pub schema: u32,
     /// Grows with every index; part of the pages' names.

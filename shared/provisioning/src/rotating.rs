@@ -17,7 +17,8 @@ use key_material::ApiKeyHash;
 use crate::audit::{Action, AuditEvent};
 use crate::authority::{Permit, PinnedStacks, permit_to_rotate};
 use crate::error::ProvisionError;
-use crate::leases;
+use crate::intent::Intent;
+use crate::leases::Lease;
 use crate::making::{MadeValue, Recipe, make_value};
 use crate::names::{ClusterName, ParameterName, Purpose, SecretName, Slot};
 use crate::observing::{Standing, owner_shown, pin, read_one, standing};
@@ -25,13 +26,14 @@ use crate::ownership::{Generation, Owner, generation_of};
 use crate::parallel::both;
 use crate::planning::{incomplete, public_key};
 use crate::ports::{CURRENT, NewVersion, PENDING, PortError, SecretFacts, World};
-use crate::properties::KmsKeyArn;
+use crate::properties::{API_KEYS_EVERY, KmsKeyArn, P2P_KEYS_EVERY};
 use crate::publishing::{refused, sign, sign_label};
 use crate::record::{NodeRecord, PendingKey};
 use crate::renewing::{StaleLabel, cannot_label};
 use crate::roster::RosterIndex;
+use crate::rotation_policy::RotationPolicy;
 use crate::sealing::{KeyOrigin, Protection};
-use crate::signed::PinnedKeys;
+use crate::signed::{self, PinnedKeys};
 use crate::store::Store;
 use crate::version_label::{Form, KeyDigest, VersionLabel, is_ours};
 use crate::versions::{Evidence, Item, NO_GENERATION};
@@ -47,14 +49,8 @@ pub struct Rotation {
     pub slot: Slot,
     /// The id that the rotation was given: in a store that takes tokens, the new version's own.
     pub token: String,
-    /// The run that this step is part of, which no other one shares.
-    pub run: String,
     /// When this step was asked for.
     pub now: Timestamp,
-    /// How long the key before an API or management key is still accepted.
-    pub overlap: SignedDuration,
-    /// How long after it is published a P2P key begins to count.
-    pub cut_over: SignedDuration,
 }
 
 /// What a rotation has come to.
@@ -75,7 +71,10 @@ struct InService {
     keys: PinnedKeys,
     facts: SecretFacts,
     index: RosterIndex,
+    policy: RotationPolicy,
     record: NodeRecord,
+    /// Whether nobody else may write the record meanwhile.
+    is_in_turn: bool,
 }
 
 impl InService {
@@ -114,6 +113,48 @@ impl Rotation {
         if let Some(own) = found.own(self)? {
             return self.ensure_announced(world, &found, &own).await;
         }
+        if !self.store.counts_versions() {
+            return self.make_of(world, pinned, found).await;
+        }
+        // What is signed is the number that is put next: nobody else puts one meanwhile.
+        let name = self.cluster.lease_parameter(self.slot.index);
+        let lease = Lease::take(world, &found.permit, &found.owner, &name, self.now).await?;
+        let made = async {
+            let found = InService { is_in_turn: true, ..self.look(world, pinned).await? };
+            self.refuse_beside_an_operation(world, &found).await?;
+            match found.own(self)? {
+                Some(own) => self.ensure_announced(world, &found, &own).await,
+                None => self.make_of(world, pinned, found).await,
+            }
+        };
+        let made = made.await;
+        lease.release(world, &found.permit).await?;
+        made
+    }
+
+    /// Refuses to put a version where an operation of the stack may be putting its own: of two that count, the
+    /// one with the lower number would not be looked at any more.
+    async fn refuse_beside_an_operation(
+        &self,
+        world: &impl World,
+        found: &InService,
+    ) -> Result<(), ProvisionError> {
+        let name = self.cluster.intent_parameter(found.owner.id.digest());
+        let note = read_one(world, &name).await?;
+        let note = note.and_then(|text| signed::verify::<Intent>(&text, &found.keys).ok());
+        if note.is_some_and(|note| note.is_open(Some(&found.index))) {
+            return Err(ProvisionError::Busy { subject: name.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Makes the new version from what was found.
+    async fn make_of(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+        found: InService,
+    ) -> Result<Progress, ProvisionError> {
         let found = self.ensure_promoted(world, pinned, found).await?;
         let old = found.item(self)?;
         if let Some(pending) = &found.record.pending
@@ -181,6 +222,10 @@ impl Rotation {
     /// As [`Rotation::make`]; and [`ProvisionError::Incomplete`] where the version is there and nobody is
     /// told of it.
     pub async fn check(&self, world: &impl World, pinned: &PinnedStacks) -> Result<Progress, ProvisionError> {
+        // A store tries a rotation out on a version of its own, before there need be anything to look at.
+        if !self.was_begun(&self.describe(world).await?) {
+            return Ok(Progress::Nothing);
+        }
         let Some((found, own)) = self.look_at_published(world, pinned).await? else {
             return Ok(Progress::Nothing);
         };
@@ -209,7 +254,7 @@ impl Rotation {
             world.record(&event.of(&self.slot).version(&own.version_id).public(own.public.as_deref()));
         }
         if self.slot.purpose != Purpose::P2pKey {
-            let until = self.after(self.overlap);
+            let until = self.after(found.policy.overlap());
             self.write(world, &found, |record| {
                 record.promote(&self.slot.purpose, &own.version_id, until);
                 record.retire(self.now);
@@ -220,8 +265,16 @@ impl Rotation {
             world.unlabel_version(permit, &own.arn, &own.version_id, PENDING).await?;
         }
         let generation = Generation::new(self.token.as_str());
+        // What an operation of the stack is putting under another token is its own, and not in the record yet.
+        let labels_of = |version: &str| facts.versions.get(version).into_iter().flatten();
+        let is_of_token = |version: &str| {
+            let mut labels = labels_of(version).filter_map(|label| label.parse::<VersionLabel>().ok());
+            labels.any(|label| Some(label.token) == own.token)
+        };
         for stale in StaleLabel::all(&self.slot, facts, &own.version_id, None, None) {
-            stale.release(world, permit, &owner.id, &generation).await?;
+            if is_of_token(stale.version_id()) {
+                stale.release(world, permit, &owner.id, &generation).await?;
+            }
         }
         Ok(Progress::Finished)
     }
@@ -232,7 +285,7 @@ impl Rotation {
     ///
     /// As [`Rotation::make`].
     pub async fn retire(&self, world: &impl World, pinned: &PinnedStacks) -> Result<(), ProvisionError> {
-        let found = self.look(world, pinned).await?;
+        let found = self.look_at_node(world, pinned).await?;
         self.write(world, &found, |record| record.retire(self.now)).await
     }
 
@@ -285,9 +338,15 @@ impl Rotation {
         }
     }
 
-    /// Looks at the secret, and whether it is one that may be rotated: in service, ours, and of a kind that
-    /// is ever renewed.
-    async fn look(&self, world: &impl World, pinned: &PinnedStacks) -> Result<InService, ProvisionError> {
+    /// Whether anything that is kept with the secret says that this rotation has put a version.
+    fn was_begun(&self, facts: &SecretFacts) -> bool {
+        let mut labels =
+            facts.versions.values().flatten().filter_map(|label| label.parse::<VersionLabel>().ok());
+        labels.any(|label| label.generation.as_str() == self.token)
+    }
+
+    /// Looks at the secret, which has to be of a kind that is ever renewed.
+    async fn describe(&self, world: &impl World) -> Result<SecretFacts, ProvisionError> {
         let name = self.name();
         let facts = world.describe_secret(self.store, &name).await?;
         let facts = facts.ok_or_else(|| incomplete(name.as_str(), "does not exist"))?;
@@ -298,6 +357,27 @@ impl Rotation {
                  encrypted could not be read any more",
             ));
         }
+        Ok(facts)
+    }
+
+    /// The same, and whether it may be rotated: in service, ours, and as its stack has declared.
+    async fn look(&self, world: &impl World, pinned: &PinnedStacks) -> Result<InService, ProvisionError> {
+        let found = self.look_at_node(world, pinned).await?;
+        if found.policy.every(&self.slot.purpose).is_some() {
+            return Ok(found);
+        }
+        let property = if self.slot.purpose == Purpose::P2pKey { P2P_KEYS_EVERY } else { API_KEYS_EVERY };
+        Err(ProvisionError::NotRotated { subject: found.facts.arn, property })
+    }
+
+    /// The same where anything of its cluster is rotated: then whoever writes the node's record takes turns.
+    async fn look_at_node(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+    ) -> Result<InService, ProvisionError> {
+        let facts = self.describe(world).await?;
+        let name = self.name();
         let foreign = |owner: String| ProvisionError::Foreign { subject: format!("secret {name}"), owner };
         let owner = Owner::named_by(&facts.tags).filter(|owner| *owner.id.cluster() == self.cluster);
         let owner = owner.ok_or_else(|| foreign(owner_shown(&facts)))?;
@@ -321,10 +401,21 @@ impl Rotation {
                 change: "a rotation makes another key",
             });
         }
+        if index.store != self.store {
+            return Err(incomplete(&facts.arn, "is not in the store that its cluster keeps its secrets in"));
+        }
+        let policy = index.rotation.clone().ok_or_else(|| ProvisionError::NotRotated {
+            subject: facts.arn.clone(),
+            property: API_KEYS_EVERY,
+        })?;
         let record =
             record.ok_or_else(|| incomplete(names[1].as_str(), "is not there: update the stack first"))?;
         let record = self.checked(record, &keys)?;
-        Ok(InService { owner, permit, keys, facts, index, record })
+        if record.token() != index.token() {
+            // New keys are being declared for all of the cluster.
+            return Err(ProvisionError::Busy { subject: names[1].to_string() });
+        }
+        Ok(InService { owner, permit, keys, facts, index, policy, record, is_in_turn: false })
     }
 
     /// The same with the version of this rotation, if there is one, which its node's record has to name.
@@ -387,7 +478,7 @@ impl Rotation {
             Err(PortError::Exists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let found = self.look(world, pinned).await?;
+        let found = InService { is_in_turn: found.is_in_turn, ..self.look(world, pinned).await? };
         let own = found.own(self)?.ok_or_else(|| {
             incomplete(
                 &old.arn,
@@ -420,9 +511,9 @@ impl Rotation {
         if !is_coming || self.slot.purpose == Purpose::P2pKey {
             return Ok(found);
         }
-        let until = self.after(self.overlap);
+        let until = self.after(found.policy.overlap());
         self.write(world, &found, |record| record.promote(&self.slot.purpose, &current, until)).await?;
-        self.look(world, pinned).await
+        Ok(InService { is_in_turn: found.is_in_turn, ..self.look(world, pinned).await? })
     }
 
     /// Has the record list the version that is there, if it lists another one of this rotation or none.
@@ -442,7 +533,7 @@ impl Rotation {
         }
         let public_key = public_key(&self.slot, own, &own.arn)?;
         let pending = PendingKey {
-            counts_from: self.after(self.cut_over),
+            counts_from: self.after(found.policy.cut_over()),
             fingerprint: public_key.fingerprint(),
             generation: own.generation.clone(),
             version: own.number.unwrap_or(found.record.version + 1),
@@ -461,10 +552,13 @@ impl Rotation {
         change: impl FnOnce(&mut NodeRecord),
     ) -> Result<(), ProvisionError> {
         let InService { owner, permit, .. } = found;
-        let lease = self.cluster.lease_parameter(self.slot.index);
-        leases::take(world, permit, owner, &lease, &self.run, self.now).await?;
+        if found.is_in_turn {
+            return self.write_alone(world, found, change).await;
+        }
+        let name = self.cluster.lease_parameter(self.slot.index);
+        let lease = Lease::take(world, permit, owner, &name, self.now).await?;
         let written = self.write_alone(world, found, change).await;
-        leases::release(world, permit, &lease).await?;
+        lease.release(world, permit).await?;
         written
     }
 
@@ -480,6 +574,9 @@ impl Rotation {
         let stored =
             stored.ok_or_else(|| incomplete(name.as_str(), "went while it was changed: try again"))?;
         let before = self.checked(&stored, keys)?;
+        if before.token() != found.record.token() {
+            return Err(ProvisionError::Busy { subject: name.to_string() });
+        }
         let mut after = before.clone();
         change(&mut after);
         if after != before {

@@ -9,6 +9,7 @@ mod kms_keys;
 mod meeting;
 mod parallel;
 mod proofs;
+mod rotating;
 mod rules;
 mod stage;
 mod stories;

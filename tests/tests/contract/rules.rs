@@ -10,6 +10,8 @@ use provisioning::names::{ClusterName, NodeIndex, Purpose, Slot};
 use provisioning::properties::ClusterSpec;
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::RosterIndex;
+use provisioning::rotation_policy::ScheduleExpression;
+use provisioning::store::Store;
 use provisioning::version_label::VersionLabel;
 use serde_json::Value;
 
@@ -51,7 +53,7 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
     for (name, document) in stored.documents_of(cluster) {
         if expected.contains(name) {
             ensure!(!document.expires, "{name} vanishes although it is in service");
-        } else {
+        } else if !name.ends_with("/lease") {
             ensure!(name.ends_with("/record") && document.expires, "{name} is left over");
         }
     }
@@ -93,6 +95,8 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
                 "{name} is not its owner's"
             );
             let slot = Slot { index: entry.index, purpose: purpose.clone() };
+            let rotated = secret.rotated.as_deref().and_then(|rotated| rotated.split(" by ").next());
+            ensure!(rotated == schedule_of(&spec, &purpose), "{name} is rotated by {:?}", secret.rotated);
             ensure!(
                 admitted(secret)? == spec.admitted.to(&slot).roles.iter().map(ToString::to_string).collect(),
                 "{name} is for others than those declared: {:?}",
@@ -127,6 +131,12 @@ pub(crate) fn assert_in_service(stage: &Stage, declared: &Properties) -> Result<
     Ok(())
 }
 
+/// The schedule that Secrets Manager is to keep for a secret.
+fn schedule_of<'a>(spec: &'a ClusterSpec, purpose: &Purpose) -> Option<&'a str> {
+    let policy = spec.rotation.as_ref().filter(|_| spec.store == Store::SecretsManager)?;
+    policy.every(purpose).map(ScheduleExpression::as_str)
+}
+
 /// The roles that a secret's policy names: those whom it lets in and, no others, whom it does not keep
 /// out.
 fn admitted(secret: &StoredSecret) -> Result<BTreeSet<String>> {
@@ -152,7 +162,7 @@ fn cluster_of(cluster: &ClusterName) -> &str {
 }
 
 /// What a node finds in its secret.
-fn open(stage: &Stage, value: &str) -> Result<Vec<u8>> {
+pub(crate) fn open(stage: &Stage, value: &str) -> Result<Vec<u8>> {
     let stored: Value = serde_json::from_str(value)?;
     let Some(sealed) = stored["sealed"].as_str() else {
         let plain = stored["pkcs8"].as_str().context("neither sealed nor plain")?;
@@ -179,7 +189,8 @@ pub(crate) fn assert_gone_by_rule(stored: &Stored) -> Result<()> {
     }
     for (name, document) in &stored.documents {
         let is_roster = name.contains("/roster/");
-        ensure!(is_roster || name.ends_with("/record"), "{name} is left over");
+        let stays = ["/record", "/lease"].iter().any(|kind| name.ends_with(kind));
+        ensure!(is_roster || stays, "{name} is left over");
         ensure!(is_roster || document.expires, "{name} does not vanish");
     }
     Ok(())
@@ -200,8 +211,8 @@ pub(crate) fn to_bring_back(stage: &Stage, declared: &Properties) -> Result<Vec<
         let name = spec.cluster.secret_name(slot.index, &slot.purpose);
         let secret = stored.secrets.get(name.as_str()).with_context(|| format!("there is no {name}"))?;
         let current = secret.current().context("no version")?;
-        let (arn, policy, key) = (&secret.arn, &secret.policy, &secret.key);
-        lines.push(format!("{name} {arn} {} {current:?} {key:?} {policy:?}", secret.scheduled));
+        let StoredSecret { arn, policy, key, rotated, .. } = secret;
+        lines.push(format!("{name} {arn} {} {current:?} {key:?} {policy:?} {rotated:?}", secret.scheduled));
     }
     for &node in &spec.nodes {
         let name = spec.cluster.record_parameter(node);

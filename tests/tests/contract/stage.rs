@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aws_credential_types::Credentials;
 use contract_double::deploy::KmsStack;
 use contract_double::{
-    Call, CallKey, Double, Parameter, ParameterKind, Pattern, Resource, SecretValue, Side, call_keys,
+    Call, CallKey, Double, Parameter, ParameterKind, Pattern, Resource, Rotation, SecretValue, Side,
+    call_keys,
 };
 use provisioning::names::ClusterName;
 use provisioning::ownership::{DELETE_AFTER_TAG, KEY_TAG};
@@ -43,6 +44,8 @@ pub(crate) struct StoredSecret {
     pub(crate) scheduled: bool,
     /// Its resource policy.
     pub(crate) policy: Option<String>,
+    /// The schedule by which it is rotated, if it is.
+    pub(crate) rotated: Option<String>,
 }
 
 impl StoredSecret {
@@ -95,6 +98,12 @@ impl Stored {
         let prefix = format!("/{cluster}/");
         self.documents.iter().filter(move |(name, _)| name.starts_with(&prefix))
     }
+}
+
+/// A rotation's schedule, and the function that keeps it.
+fn schedule(rotation: &Rotation) -> String {
+    let rules = rotation.rules.as_ref().and_then(|rules| rules.schedule_expression.as_deref());
+    format!("{} by {}", rules.unwrap_or("no schedule"), rotation.function)
 }
 
 /// The labels of a parameter's versions, and what the versions with one say of themselves, as the other
@@ -200,7 +209,7 @@ impl Stage {
         self.double.with(|world| {
             let secrets = world.secrets(place).map(|secret| {
                 let versions = secret.versions.values().map(|version| {
-                    let SecretValue::Text(text) = &version.value else {
+                    let Some(SecretValue::Text(text)) = &version.value else {
                         return (version.id.clone(), String::new());
                     };
                     (version.id.clone(), text.clone())
@@ -219,6 +228,7 @@ impl Stage {
                     key: secret.key.clone(),
                     scheduled: secret.deletion.is_some(),
                     policy: secret.policy.as_ref().map(|policy| policy.text().to_owned()),
+                    rotated: secret.rotation.as_ref().filter(|rotation| rotation.enabled).map(schedule),
                 };
                 (secret.name.clone(), stored)
             });
@@ -235,6 +245,7 @@ impl Stage {
                     key: parameter.tags.get(KEY_TAG).cloned(),
                     scheduled: parameter.tags.contains_key(DELETE_AFTER_TAG),
                     policy: None,
+                    rotated: None,
                 };
                 (parameter.name.trim_start_matches('/').to_owned(), stored)
             });

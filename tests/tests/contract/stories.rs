@@ -33,6 +33,11 @@ pub(crate) fn read_by(properties: Properties, name: &str) -> Properties {
         .with("ManagementPrincipals", json!([role("manager")]))
 }
 
+/// The same with API and management keys that are rotated so.
+fn rotated(properties: Properties, every: &str) -> Properties {
+    properties.with("RotateApiKeysEvery", every)
+}
+
 /// The same with secrets in Parameter Store.
 fn in_parameter_store(properties: Properties) -> Properties {
     properties.with("Store", "ParameterStore")
@@ -49,6 +54,11 @@ pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
     vec![
         Story { name: "create", before: Vec::new(), sent: first },
         Story { name: "create of what was deleted", before: gone, sent: again },
+        Story {
+            name: "create of what is rotated",
+            before: Vec::new(),
+            sent: Sent::create("create-1", &rotated(Properties::nodes(&[0]), "rate(30 days)")),
+        },
         Story { name: "create of keys of KMS", before: Vec::new(), sent: Sent::create("create-1", &of_kms) },
         Story {
             name: "create in Parameter Store",
@@ -69,7 +79,7 @@ pub(crate) fn creates(id: PhysicalId<'_>) -> Vec<Story> {
 /// Updates, each of which can be rolled back.
 pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
     let one = Properties::nodes(&[0]);
-    let changes: [(&'static str, Properties, Properties); 10] = [
+    let changes: [(&'static str, Properties, Properties); 13] = [
         (
             "a node added, a node removed, another reader",
             read_by(two_nodes(), "before"),
@@ -89,6 +99,13 @@ pub(crate) fn updates(id: PhysicalId<'_>) -> Vec<Story> {
         ),
         ("another domain", one.clone(), one.clone().with("NodeDomain", "new.example.org")),
         ("another token", one.clone().with("Regenerate", "1"), one.clone().with("Regenerate", "2")),
+        ("rotation switched on", two_nodes(), rotated(two_nodes(), "rate(30 days)")),
+        (
+            "rotated by another schedule, a node added, an application added",
+            rotated(one.clone(), "rate(30 days)"),
+            rotated(two_nodes(), "rate(7 days)").with("Applications", vec!["default", "more"]),
+        ),
+        ("rotation switched off", rotated(one.clone(), "rate(30 days)"), one.clone()),
         (
             "another token, curve and origin, a node added, a node removed",
             two_nodes(),

@@ -6,6 +6,7 @@
 
 mod answering;
 mod delivering;
+mod key_rotation;
 mod starting;
 mod surroundings;
 mod unanswered;

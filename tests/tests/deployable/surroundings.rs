@@ -30,6 +30,11 @@ pub(crate) fn environment() -> Environment {
             "arn:aws:kms:xx-none-1:123456789012:key/7c0a5d3e-1f2b-4c6d-8e9f-0a1b2c3d4e5f",
         ),
         ("KEYBOOT_ROLE_ARN", "arn:aws:iam::123456789012:role/canary-NodeKeysRole"),
+        (
+            "KEYBOOT_ROTATION_FUNCTION_ARN",
+            "arn:aws:lambda:xx-none-1:123456789012:function:canary-KeyRotationFunction",
+        ),
+        ("KEYBOOT_ROTATION_ROLE_ARN", "arn:aws:iam::123456789012:role/canary-KeyRotationRole"),
         ("KEYBOOT_STACK_IDS", STACK),
     ] {
         environment.insert(name.to_owned(), value.to_owned());

@@ -1,7 +1,7 @@
-//! The life of some clusters, with every log switched on: made, extended, failed, deleted.
+//! The life of some clusters, with every log switched on: made, extended, failed, rotated, deleted.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use rig::cloud::Cloud;
 use rig::ministack::MiniStack;
 use rig::python::Venv;
+use rig::rotating;
 use rig::stack::{Deployed, Deployment};
 use serde_json::{Value, json};
 
@@ -70,6 +71,8 @@ pub(crate) struct Life {
     pub(crate) root: Cloud,
     /// The role of the function.
     pub(crate) role: String,
+    /// The role of the function that rotates.
+    pub(crate) rotating_role: String,
     /// The function's `TMPDIR`.
     pub(crate) temporary: PathBuf,
     kms: Deployment,
@@ -93,21 +96,14 @@ impl Life {
         kms.update().await?;
 
         let function = deployed.output("NodeKeysFunctionArn")?.to_owned();
-        let call = root.lambda().get_function_configuration().function_name(&function);
-        let configuration = call.send().await?;
-        let role = configuration.role.as_deref().and_then(|arn| arn.rsplit('/').next());
         let temporary = ministack.log().with_file_name("functions-tmp");
         std::fs::create_dir(&temporary)?;
-        let mut variables =
-            configuration.environment.and_then(|environment| environment.variables).unwrap_or_default();
-        variables.extend(LOUD.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        variables.insert("SSLKEYLOGFILE".into(), temporary.join("session-keys").display().to_string());
-        variables.insert("TMPDIR".into(), temporary.display().to_string());
-        let environment = Environment::builder().set_variables(Some(variables)).build();
-        let call = root.lambda().update_function_configuration().function_name(&function);
-        call.environment(environment).send().await?;
+        let role = switch_logs_on(&root, &function, &temporary).await?;
+        let rotating_role =
+            switch_logs_on(&root, deployed.output("KeyRotationFunctionArn")?, &temporary).await?;
         Ok(Self {
-            role: role.context("the function has no role")?.to_owned(),
+            role,
+            rotating_role,
             key: deployed.output("KmsKeyArn")?.to_owned(),
             kms_id: deployed.id,
             ministack,
@@ -138,6 +134,34 @@ impl Life {
             self.allow_again().await?;
             let reasons = failed?.reasons().join("\n");
             ensure!(reasons.contains("AccessDenied"), "{action} was not what failed: {reasons}");
+        }
+        Ok(())
+    }
+
+    /// Has secrets of each kind rotated, once where that is denied at first.
+    pub(crate) async fn rotate(&self) -> Result<()> {
+        let cluster = |name: &str, purpose: &str| format!("keyboot/{name}/node/0/{purpose}");
+        let secrets = [
+            cluster("p256-envelope", "p2p-key"),
+            cluster("p256-plain", "p2p-key"),
+            cluster("k256-plain", "api-key/default"),
+            cluster("k256-envelope", "management-key"),
+        ];
+        self.deny_to(&self.rotating_role, "secretsmanager:UpdateSecretVersionStage").await?;
+        let mut begun = Vec::new();
+        for secret in &secrets {
+            begun.push((secret, rotating::begin(&self.root, secret).await?));
+        }
+        // Secrets Manager tries again, and by then it may.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.allow_again_to(&self.rotating_role).await?;
+        for (secret, version) in &begun {
+            let ended = rotating::wait(&self.root, &[(secret, version)], async || Ok(())).await;
+            if ended.is_err() {
+                // What it gave up is gone on with.
+                let version = rotating::begin(&self.root, secret).await?;
+                rotating::wait(&self.root, &[(secret, &version)], async || Ok(())).await?;
+            }
         }
         Ok(())
     }
@@ -269,25 +293,50 @@ impl Life {
                 "KmsKeyArn": self.key,
                 "P2pCurve": curve,
                 "Protection": protection,
+                "RotateApiKeysEvery": "rate(30 days)",
+                "RotateP2pKeysEvery": "rate(90 days)",
             },
         })
     }
 
     async fn deny(&self, action: &str) -> Result<()> {
+        self.deny_to(&self.role, action).await
+    }
+
+    async fn allow_again(&self) -> Result<()> {
+        self.allow_again_to(&self.role).await
+    }
+
+    async fn deny_to(&self, role: &str, action: &str) -> Result<()> {
         let policy = json!({
             "Version": "2012-10-17",
             "Statement": [{ "Effect": "Deny", "Action": action, "Resource": "*" }],
         });
-        let call = self.root.iam().put_role_policy().role_name(&self.role).policy_name(DENIAL);
+        let call = self.root.iam().put_role_policy().role_name(role).policy_name(DENIAL);
         call.policy_document(policy.to_string()).send().await?;
         Ok(())
     }
 
-    async fn allow_again(&self) -> Result<()> {
-        let call = self.root.iam().delete_role_policy().role_name(&self.role).policy_name(DENIAL);
+    async fn allow_again_to(&self, role: &str) -> Result<()> {
+        let call = self.root.iam().delete_role_policy().role_name(role).policy_name(DENIAL);
         call.send().await?;
         Ok(())
     }
+}
+
+/// Switches every log of a function on, and gives its role.
+async fn switch_logs_on(root: &Cloud, function: &str, temporary: &Path) -> Result<String> {
+    let configuration = root.lambda().get_function_configuration().function_name(function).send().await?;
+    let role = configuration.role.as_deref().and_then(|arn| arn.rsplit('/').next());
+    let mut variables =
+        configuration.environment.and_then(|environment| environment.variables).unwrap_or_default();
+    variables.extend(LOUD.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    variables.insert("SSLKEYLOGFILE".into(), temporary.join("session-keys").display().to_string());
+    variables.insert("TMPDIR".into(), temporary.display().to_string());
+    let environment = Environment::builder().set_variables(Some(variables)).build();
+    let call = root.lambda().update_function_configuration().function_name(function);
+    call.environment(environment).send().await?;
+    role.context("the function has no role").map(str::to_owned)
 }
 
 /// A resource that is there for the stack not to be empty.

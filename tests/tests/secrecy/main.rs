@@ -17,6 +17,9 @@ use std::collections::BTreeSet;
 
 use life::Life;
 use places::PLACES;
+use record::Calls;
+use rig::calls::{KEY_ROTATION_OPERATIONS, NODE_KEYS_OPERATIONS};
+use secret::Secret;
 use spelling::Search;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,9 +30,12 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
     let stored = life.read_the_store().await.unwrap();
     // By the request: the KMS Stack's own node with its four purposes, and the clusters'.
     assert_eq!(stored.len(), 4 + life::CLUSTERS.len() * life::NODES.len() * life::PURPOSES);
+    life.rotate().await.unwrap();
+    let rotated = life.read_the_store().await.unwrap();
+    assert_eq!(rotated.iter().filter(|secret| !stored.contains(secret)).count(), 4, "not rotated");
     let calls = record::read(&life.ministack).unwrap();
-    let sent = calls.secrets(&life.role).unwrap();
-    for secret in &stored {
+    let sent = all_secrets(&life, &calls);
+    for secret in stored.iter().chain(&rotated) {
         assert!(sent.contains(secret), "{} was stored by no call", secret.label);
     }
     let mut secrets = sent;
@@ -43,11 +49,13 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
     life.delete_the_kms_stack().await.unwrap();
     // Later operations made no secret, but brought their own answers' URLs.
     let calls = record::read(&life.ministack).unwrap();
-    let mut secrets = calls.secrets(&life.role).unwrap();
+    let mut secrets = all_secrets(&life, &calls);
     secrets.extend(calls.tokens());
     let search = Search::new(&secrets);
     findings.extend(look(&life, &search, "after the function had gone", false).await);
-    findings.extend(calls.faults(&life.role, &search));
+    findings.extend(calls.faults(&life.role, NODE_KEYS_OPERATIONS, &search));
+    findings.extend(calls.faults(&life.rotating_role, KEY_ROTATION_OPERATIONS, &search));
+    assert_eq!(calls.rotation_tokens(), 0, "a credential of a rotation was sent on");
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 
     let canaries = leaking::canaries().unwrap();
@@ -71,6 +79,11 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
         unseen.push("a response URL was printed and not found".to_owned());
     }
     assert!(unseen.is_empty(), "{}", unseen.join("\n"));
+}
+
+/// Every secret that either function sent.
+fn all_secrets(life: &Life, calls: &Calls) -> Vec<Secret> {
+    [&life.role, &life.rotating_role].iter().flat_map(|role| calls.secrets(role).unwrap()).collect()
 }
 
 /// What is found of the secrets now, as lines. Where `all` is said, every place must hold something.

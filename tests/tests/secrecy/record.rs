@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rig::calls;
 use rig::ministack::MiniStack;
 use serde_json::Value;
 
@@ -13,7 +12,8 @@ use crate::secret::Secret;
 use crate::spelling::Search;
 
 /// The operations that take a secret, and the field that it is in.
-const SINKS: &[(&str, &str)] = &[("CreateSecret", "SecretString"), ("Encrypt", "Plaintext")];
+const SINKS: &[(&str, &str)] =
+    &[("CreateSecret", "SecretString"), ("Encrypt", "Plaintext"), ("PutSecretValue", "SecretString")];
 /// Where the path of a response URL ends and its secret begins.
 const ANSWERS: &str = "/_ministack/cfn-response/";
 
@@ -62,6 +62,12 @@ impl Calls {
         Ok(secrets)
     }
 
+    /// The credentials that Secrets Manager hands to whoever rotates, as far as the function sent any.
+    pub(crate) fn rotation_tokens(&self) -> usize {
+        let sent = self.0.iter().filter_map(request_of);
+        sent.filter(|request| request["RotationToken"].is_string()).count()
+    }
+
     /// The secret parts of all response URLs that were answered.
     pub(crate) fn tokens(&self) -> Vec<Secret> {
         let paths = self.0.iter().filter_map(|call| call["path"].as_str()?.strip_prefix(ANSWERS));
@@ -81,13 +87,13 @@ impl Calls {
         bodies.collect::<Vec<_>>().join("\n").into_bytes()
     }
 
-    /// What the function should not have called, and secrets elsewhere than in their field.
-    pub(crate) fn faults(&self, role: &str, search: &Search) -> Vec<String> {
+    /// What a function should not have called, and secrets elsewhere than in their field.
+    pub(crate) fn faults(&self, role: &str, known: &[&str], search: &Search) -> Vec<String> {
         let mut faults = Vec::new();
         for call in self.of_role(role, 0) {
             let operation = call["operation"].as_str().unwrap_or("an unknown operation");
-            if !calls::NODE_KEYS_OPERATIONS.contains(&operation) {
-                faults.push(format!("the function called {operation}"));
+            if !known.contains(&operation) {
+                faults.push(format!("the function under {role} called {operation}"));
             }
             let mut rest = call.clone();
             if let (Some((_, sink)), Some(mut request)) = (sink(operation), request_of(call)) {
@@ -104,6 +110,12 @@ impl Calls {
 
 fn sink(operation: &str) -> Option<&'static (&'static str, &'static str)> {
     SINKS.iter().find(|(known, _)| *known == operation)
+}
+
+/// The name in a secret's ARN, which has six characters more.
+fn name_in(arn: &Value) -> String {
+    let name = arn.as_str().and_then(|arn| arn.rsplit(':').next()).unwrap_or_default();
+    name.rsplit_once('-').map_or(name, |(name, _)| name).to_owned()
 }
 
 fn request_of(call: &Value) -> Option<Value> {
@@ -124,5 +136,6 @@ fn secret_of(call: &Value) -> Result<Option<Secret>> {
     if text.contains(r#""sealed":"#) {
         return Ok(None);
     }
-    Secret::read(request["Name"].as_str().unwrap_or_default(), text.as_bytes()).map(Some)
+    let name = request["Name"].as_str().map_or_else(|| name_in(&request["SecretId"]), str::to_owned);
+    Secret::read(&name, text.as_bytes()).map(Some)
 }

@@ -412,13 +412,35 @@ async fn node_keys_makes_and_removes_under_its_own_names_and_tags_only() -> Resu
 }
 
 #[tokio::test]
-async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() -> Result<()> {
+async fn the_deployed_policies_say_that_only_the_store_decrypts_for_the_functions() -> Result<()> {
     let aws = Aws::start()?;
     let (stack, _) = deployed(&aws).await?;
-    let role = Role::of_node_keys(&aws).await?.0;
-    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"], 1).await?;
+    let key = aws.root.kms().get_key_policy().key_id(stack.output("KmsKeyArn")?).send().await?;
+    let key: Value = serde_json::from_str(&key.policy.context("no key policy")?)?;
+    let node_keys = Role::of_node_keys(&aws).await?.0;
+    let policies = policies_of(&aws, &node_keys, &["node-keys", "node-keys-destination"], 2).await?;
+    only_the_store_decrypts_for(&node_keys, &policies, &key)?;
+    let key_rotation = aws.physical_id(KMS_STACK, "KeyRotationRole").await?;
+    let policies = policies_of(&aws, &key_rotation, &["key-rotation"], 0).await?;
+    only_the_store_decrypts_for(&key_rotation, &policies, &key)?;
+    let root = format!("{ACCOUNT}:root");
+    for statement in statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == root.as_str()) {
+        let uses =
+            ["kms:Decrypt", "kms:Encrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:CreateGrant"];
+        let found: Vec<_> = actions(statement)?.into_iter().filter(|action| uses.contains(action)).collect();
+        let is_conditional = statement["Condition"]["StringEquals"]["aws:PrincipalArn"].is_array();
+        assert!(
+            found.is_empty() || (found == ["kms:Decrypt"] && is_conditional),
+            "administrators may use it: {statement}"
+        );
+    }
+    Ok(())
+}
+
+/// What the policies of a function's role and the key's say of it.
+fn only_the_store_decrypts_for(role: &str, policies: &[Value], key: &Value) -> Result<()> {
     let mut allowed = Vec::new();
-    for policy in &policies {
+    for policy in policies {
         allowed.extend(statements(policy)?);
     }
     for statement in &allowed {
@@ -428,11 +450,13 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
         let narrow = resource != "*" || statement["Effect"] == "Deny" || lists;
         assert!(narrow, "everything is allowed in {statement}");
     }
-    let key = aws.root.kms().get_key_policy().key_id(stack.output("KmsKeyArn")?).send().await?;
-    let key: Value = serde_json::from_str(&key.policy.context("no key policy")?)?;
     let arn = format!("{ACCOUNT}:role/{role}");
-    let of_key: Vec<_> =
-        statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == arn.as_str()).collect();
+    // Each of the functions is one of several that a statement names.
+    let names_it = |one: &Value| {
+        let named = one["Principal"]["AWS"].as_array();
+        named.is_some_and(|named| named.iter().any(|name| name == arn.as_str()))
+    };
+    let of_key: Vec<_> = statements(key)?.into_iter().filter(|one| names_it(one)).collect();
     assert_eq!(of_key.len(), 5, "{role} in the key's policy");
     let mut decrypting = 0;
     for statement in allowed.into_iter().chain(of_key) {
@@ -451,18 +475,7 @@ async fn the_deployed_policies_say_that_only_the_store_decrypts_for_node_keys() 
             assert!(statement["Effect"] == "Deny" || !actions.contains(&never), "{statement}");
         }
     }
-    assert_eq!(decrypting, 2, "one in the role's policy, one in the key's");
-    let root = format!("{ACCOUNT}:root");
-    for statement in statements(&key)?.into_iter().filter(|one| one["Principal"]["AWS"] == root.as_str()) {
-        let uses =
-            ["kms:Decrypt", "kms:Encrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:CreateGrant"];
-        let found: Vec<_> = actions(statement)?.into_iter().filter(|action| uses.contains(action)).collect();
-        let is_conditional = statement["Condition"]["StringEquals"]["aws:PrincipalArn"].is_array();
-        assert!(
-            found.is_empty() || (found == ["kms:Decrypt"] && is_conditional),
-            "administrators may use it: {statement}"
-        );
-    }
+    assert_eq!(decrypting, 2, "one in the policy of {role}, one in the key's");
     Ok(())
 }
 
@@ -471,7 +484,7 @@ async fn who_answers_for_node_keys_is_invoked_by_it_alone_and_writes_its_log_alo
     let aws = Aws::start()?;
     deployed(&aws).await?;
     let role = Role::of_node_keys(&aws).await?.0;
-    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"], 1).await?;
+    let policies = policies_of(&aws, &role, &["node-keys", "node-keys-destination"], 2).await?;
     let [handing_over] = statements(&policies[1])?[..] else { anyhow::bail!("{policies:?}") };
     let function = aws.physical_id(KMS_STACK, "UnansweredFunction").await?;
     assert_eq!(actions(handing_over)?, ["lambda:InvokeFunction"]);

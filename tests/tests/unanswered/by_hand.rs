@@ -34,6 +34,11 @@ impl ByHand {
             ("KEYBOOT_FUNCTION_ARN", NODE_KEYS),
             ("KEYBOOT_SIGNING_KEY_ARN", "arn:aws:kms:us-east-1:111122223333:key/7c0a5d3e"),
             ("KEYBOOT_ROLE_ARN", "arn:aws:iam::111122223333:role/kms-NodeKeysRole"),
+            (
+                "KEYBOOT_ROTATION_FUNCTION_ARN",
+                "arn:aws:lambda:us-east-1:111122223333:function:kms-KeyRotationFunction",
+            ),
+            ("KEYBOOT_ROTATION_ROLE_ARN", "arn:aws:iam::111122223333:role/kms-KeyRotationRole"),
             ("KEYBOOT_STACK_IDS", STACK_ID),
         ] {
             environment.insert(name.to_owned(), value.to_owned());

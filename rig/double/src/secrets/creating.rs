@@ -74,7 +74,7 @@ pub(super) fn create(world: &mut World, caller: &Caller, input: CreateSecret) ->
         answer["VersionId"] = json!(token);
         let version = SecretVersion {
             id: token.clone(),
-            value,
+            value: Some(value),
             stages: BTreeSet::from([CURRENT.to_owned()]),
             created: now,
             created_by: caller.call,
@@ -92,6 +92,7 @@ pub(super) fn create(world: &mut World, caller: &Caller, input: CreateSecret) ->
         tags,
         versions,
         policy: None,
+        rotation: None,
         created: now,
         created_by: caller.call,
         changed: now,
@@ -110,7 +111,7 @@ fn name_in_use(known: &Secret, token: &str, value: Option<&SecretValue>) -> Answ
         return Err(scheduled());
     }
     match known.versions.get(token) {
-        Some(version) if Some(&version.value) == value => {
+        Some(version) if value.is_some() && version.value.as_ref() == value => {
             Ok(json!({ "ARN": known.arn, "Name": known.name, "VersionId": token }))
         }
         Some(_) => Err(token_taken(token, &known.arn)),

@@ -92,6 +92,8 @@ pub(super) fn allowed(
         context.add(&format!("secretsmanager:ResourceTag/{name}"), [value]);
     }
     context.add("secretsmanager:SecretPrimaryRegion", [&secret.place.region]);
+    let function = secret.rotation.as_ref().map(|rotation| &rotation.function);
+    context.add("secretsmanager:resource/AllowRotationLambdaArn", function);
     let account = &secret.place.account;
     let owner = match &secret.policy {
         Some(policy) => Owner::WithPolicy(account, policy),

@@ -153,11 +153,13 @@ pub(super) struct ListSecretVersionIds {
 }
 
 /// Versions without a label are shown only to who asks for them (Secrets Manager API Reference,
-/// `ListSecretVersionIds`, `IncludeDeprecated`).
+/// `ListSecretVersionIds`, `IncludeDeprecated`). Those without a value are not shown at all: the list
+/// "can omit the `AWSPENDING` version" of a rotation, whatever is asked for (PCS User Guide, "Rotate a
+/// cluster secret in AWS PCS", which says to look at `DescribeSecret` instead).
 pub(super) fn versions(world: &mut World, caller: &Caller, input: &ListSecretVersionIds) -> Answer {
     let action = "secretsmanager:ListSecretVersionIds";
     let secret = find_allowed(world, caller, action, &input.secret_id, Context::default())?;
-    let versions = secret.versions.values();
+    let versions = secret.versions.values().filter(|version| version.value.is_some());
     let versions = versions.filter(|version| input.include_deprecated || !version.stages.is_empty());
     let shown = versions.map(|version| {
         let mut shown = json!({

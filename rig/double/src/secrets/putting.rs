@@ -28,22 +28,28 @@ pub(super) struct PutSecretValue {
     secret_string: Option<String>,
     secret_binary: Option<String>,
     version_stages: Option<Vec<String>>,
+    rotation_token: Option<String>,
 }
 
 /// The token is the new version's id. A version of this id with the same value is left as it is, and
 /// one with another value is never changed (Secrets Manager API Reference, `PutSecretValue`,
-/// `ClientRequestToken`).
+/// `ClientRequestToken`). One that a rotation has made without a value gets it here, and keeps the
+/// labels that it has beside those of the request (`VersionStages`, which are attached).
 pub(super) fn put(world: &mut World, caller: &Caller, input: PutSecretValue) -> Answer {
     let value = value(input.secret_string, input.secret_binary)?.ok_or_else(|| {
         ApiError::new("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
     })?;
     let token = token(input.client_request_token, true)?;
+    // Who calls is known here without it, and what it says is for nobody to see.
+    drop(input.rotation_token);
     let action = "secretsmanager:PutSecretValue";
     let secret = find_allowed(world, caller, action, &input.secret_id, Context::default())?;
     in_use(secret)?;
-    if let Some(version) = secret.versions.get(&token) {
+    if let Some(version) = secret.versions.get(&token)
+        && let Some(there) = &version.value
+    {
         keys::ask_to_decrypt(world, caller, secret, version)?;
-        if version.value != value {
+        if *there != value {
             return Err(token_taken(&token, &secret.arn));
         }
         return Ok(answer(secret, version));
@@ -56,21 +62,16 @@ pub(super) fn put(world: &mut World, caller: &Caller, input: PutSecretValue) -> 
     let (place, name, key) = (secret.place.clone(), secret.name.clone(), secret.key.clone());
     let now = world.now();
     let secret = secret_mut(world, &place, &name)?;
-    make_room(secret, now)?;
-    let (stages, created_by) = (BTreeSet::new(), caller.call);
-    let version = SecretVersion {
-        id: token.clone(),
-        value,
-        stages,
-        created: now,
-        created_by,
-        last_accessed: None,
-        key,
-    };
+    if !secret.versions.contains_key(&token) {
+        make_room(secret, now)?;
+    }
     let first = secret.versions.is_empty();
     let labels = input.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
     staging::make_room_for(secret, &labels.iter().map(String::as_str).collect::<Vec<_>>())?;
-    secret.versions.insert(token.clone(), version);
+    let version = secret.versions.entry(token.clone()).or_insert_with(|| empty_version(&token, now));
+    version.value = Some(value);
+    version.created_by = caller.call;
+    version.key = key;
     for label in &labels {
         staging::attach(secret, label, &token);
     }
@@ -81,6 +82,19 @@ pub(super) fn put(world: &mut World, caller: &Caller, input: PutSecretValue) -> 
     secret.changed = now;
     let version = &secret.versions[&token];
     Ok(answer(secret, version))
+}
+
+/// A version without a value and without a label.
+pub(super) fn empty_version(id: &str, now: Timestamp) -> SecretVersion {
+    SecretVersion {
+        id: id.to_owned(),
+        value: None,
+        stages: BTreeSet::new(),
+        created: now,
+        created_by: 0,
+        last_accessed: None,
+        key: None,
+    }
 }
 
 fn answer(secret: &Secret, version: &SecretVersion) -> serde_json::Value {
@@ -94,7 +108,7 @@ fn answer(secret: &Secret, version: &SecretVersion) -> serde_json::Value {
 
 /// Versions without a label go when there are too many, but for those of the last day; when that
 /// makes no room, there is none.
-fn make_room(secret: &mut Secret, now: Timestamp) -> Result<(), ApiError> {
+pub(super) fn make_room(secret: &mut Secret, now: Timestamp) -> Result<(), ApiError> {
     while secret.versions.len() >= VERSIONS {
         let outdated = secret
             .versions

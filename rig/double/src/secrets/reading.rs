@@ -30,6 +30,11 @@ pub(super) fn describe(world: &mut World, caller: &Caller, input: &DescribeSecre
 }
 
 /// What is told of a secret, in a description or in a list, which differ in one name.
+///
+/// Of a rotation that was switched off the schedule and the function are still told, but not when it
+/// rotated last; of one that was never set up nothing is (Secrets Manager API Reference, `DescribeSecret`,
+/// `RotationEnabled`, `RotationRules` and `LastRotatedDate`). When the next rotation is due is not told
+/// here: it begins when the test says so.
 pub(super) fn described(secret: &Secret, stages_member: &str) -> Value {
     let mut answer = json!({
         "ARN": secret.arn,
@@ -42,11 +47,17 @@ pub(super) fn described(secret: &Secret, stages_member: &str) -> Value {
     let labelled = secret.versions.values().filter(|version| !version.stages.is_empty());
     let stages: Map<String, Value> =
         labelled.map(|version| (version.id.clone(), json!(version.stages))).collect();
+    let rotation = secret.rotation.as_ref();
+    let enabled = rotation.filter(|rotation| rotation.enabled);
     let optional = [
         ("Description", secret.description.as_ref().map(|text| json!(text))),
         ("KmsKeyId", secret.key.as_ref().map(|key| json!(key))),
         ("Tags", (!tagged.is_empty()).then(|| json!(tagged))),
         (stages_member, (!stages.is_empty()).then(|| json!(stages))),
+        ("RotationEnabled", rotation.map(|rotation| json!(rotation.enabled))),
+        ("RotationLambdaARN", rotation.map(|rotation| json!(rotation.function))),
+        ("RotationRules", rotation.and_then(|rotation| Some(json!(rotation.rules.as_ref()?)))),
+        ("LastRotatedDate", enabled.and_then(|rotation| rotation.last_rotated).map(seconds)),
         ("LastAccessedDate", secret.last_accessed.map(seconds)),
         ("DeletedDate", secret.deletion.as_ref().map(|deletion| seconds(deletion.due))),
     ];
@@ -74,7 +85,7 @@ pub(super) fn value(world: &mut World, caller: &Caller, input: &GetSecretValue) 
     let action = "secretsmanager:GetSecretValue";
     let secret = find_allowed(world, caller, action, &input.secret_id, context)?;
     in_use(secret)?;
-    let version = asked_for(secret, input.version_id.as_deref(), input.version_stage.as_deref())?;
+    let (version, held) = asked_for(secret, input.version_id.as_deref(), input.version_stage.as_deref())?;
     keys::ask_to_decrypt(world, caller, secret, version)?;
     let mut answer = json!({
         "ARN": secret.arn,
@@ -83,7 +94,7 @@ pub(super) fn value(world: &mut World, caller: &Caller, input: &GetSecretValue) 
         "VersionStages": version.stages,
         "CreatedDate": seconds(version.created),
     });
-    match &version.value {
+    match held {
         SecretValue::Text(text) => answer["SecretString"] = json!(text),
         SecretValue::Binary(bytes) => answer["SecretBinary"] = json!(STANDARD.encode(bytes)),
     }
@@ -99,11 +110,15 @@ pub(super) fn value(world: &mut World, caller: &Caller, input: &GetSecretValue) 
 
 /// By id, by stage, or by both, which then must name the same version; by neither, the current one
 /// (Secrets Manager API Reference, `GetSecretValue`, `VersionId` and `VersionStage`).
+///
+/// A version that a rotation has made and that has no value yet is told of by `DescribeSecret` and is
+/// not found here (the same reference, `DescribeSecret`, `VersionIdsToStages`: "To check if a secret
+/// version exists, call `GetSecretValue`").
 fn asked_for<'a>(
     secret: &'a Secret,
     id: Option<&str>,
     stage: Option<&str>,
-) -> Result<&'a SecretVersion, ApiError> {
+) -> Result<(&'a SecretVersion, &'a SecretValue), ApiError> {
     let (found, named) = match (id, stage) {
         (Some(id), None) => (secret.versions.get(id), format!("VersionId: {id}")),
         (None, stage) => {
@@ -121,7 +136,8 @@ fn asked_for<'a>(
             (version, format!("VersionId: {id}"))
         }
     };
-    found.ok_or_else(|| {
+    let held = found.and_then(|version| Some((version, version.value.as_ref()?)));
+    held.ok_or_else(|| {
         let said = format!("Secrets Manager can't find the specified secret value for {named}");
         ApiError::new("ResourceNotFoundException", said)
     })

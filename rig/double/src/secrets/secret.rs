@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use crate::access::Policy;
 use crate::place::Place;
@@ -27,6 +28,8 @@ pub struct Secret {
     pub versions: BTreeMap<String, SecretVersion>,
     /// Its resource policy.
     pub policy: Option<Policy>,
+    /// How it is rotated; `None` when that was never set up.
+    pub rotation: Option<Rotation>,
     /// When it was made.
     pub created: Timestamp,
     /// The number of the call that made it.
@@ -48,18 +51,47 @@ pub struct Deletion {
     pub due: Timestamp,
 }
 
+/// How a secret is rotated.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rotation {
+    /// Whether rotation is switched on.
+    pub enabled: bool,
+    /// The ARN of the function that rotates.
+    pub function: String,
+    /// When the secret is rotated, if that was ever said.
+    pub rules: Option<RotationRules>,
+    /// When a rotation was finished last.
+    pub last_rotated: Option<Timestamp>,
+}
+
+/// When a secret is rotated (Secrets Manager API Reference, `RotationRulesType`).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct RotationRules {
+    /// After so many days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub automatically_after_days: Option<i64>,
+    /// How long the window is in which it is rotated, as `3h`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// The schedule, as `rate(10 days)` or `cron(0 8 1 * ? *)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_expression: Option<String>,
+}
+
 /// A version of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SecretVersion {
     /// Its id.
     pub id: String,
-    /// What it holds.
-    pub value: SecretValue,
+    /// What it holds; nothing yet when a rotation has made it and its function has put no value.
+    pub value: Option<SecretValue>,
     /// Its staging labels.
     pub stages: BTreeSet<String>,
-    /// When it was put.
+    /// When it was made.
     pub created: Timestamp,
-    /// The number of the call that put it.
+    /// The number of the call that put its value, or that made it; 0 while Secrets Manager has made it
+    /// by itself and nobody has put a value.
     pub created_by: u64,
     /// The day on which it was retrieved last.
     pub last_accessed: Option<Timestamp>,
@@ -78,6 +110,10 @@ pub enum SecretValue {
 
 /// The label of the version that counts.
 pub(crate) const CURRENT: &str = "AWSCURRENT";
+/// The label of the version that a rotation is about to make count.
+pub(super) const PENDING: &str = "AWSPENDING";
+/// The label of the version that counted before.
+pub(super) const PREVIOUS: &str = "AWSPREVIOUS";
 
 impl Secret {
     /// The version with a staging label.
@@ -89,7 +125,7 @@ impl Secret {
     /// The text of the version that counts.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        match &self.staged(CURRENT)?.value {
+        match self.staged(CURRENT)?.value.as_ref()? {
             SecretValue::Text(text) => Some(text),
             SecretValue::Binary(_) => None,
         }

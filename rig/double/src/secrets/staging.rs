@@ -10,13 +10,11 @@ use crate::error::{Answer, ApiError};
 use crate::identities::Caller;
 use crate::secrets::Secret;
 use crate::secrets::finding::{find_mut, in_use};
-use crate::secrets::secret::CURRENT;
+use crate::secrets::secret::{CURRENT, PENDING, PREVIOUS};
 use crate::world::World;
 
-/// The label of the version that counted before.
-const PREVIOUS: &str = "AWSPREVIOUS";
 /// The labels that mean something to Secrets Manager.
-pub(super) const OF_AWS: [&str; 3] = [CURRENT, "AWSPENDING", PREVIOUS];
+pub(super) const OF_AWS: [&str; 3] = [CURRENT, PENDING, PREVIOUS];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
@@ -73,6 +71,12 @@ pub(super) fn update(world: &mut World, caller: &Caller, input: &UpdateSecretVer
                  version {holder}, so you must explicitly reference that version in RemoveFromVersionId."
             )));
         }
+        (Some(to), _) if label == CURRENT && has_no_value(secret, to) => {
+            return Err(ApiError::new(
+                "InvalidRequestException",
+                format!("You can't move staging label AWSCURRENT to version {to}, which has no value."),
+            ));
+        }
         (Some(to), _) => {
             let to = to.clone();
             make_room_for(secret, &[label])?;
@@ -81,6 +85,13 @@ pub(super) fn update(world: &mut World, caller: &Caller, input: &UpdateSecretVer
     }
     secret.changed = now;
     Ok(json!({ "ARN": secret.arn, "Name": secret.name }))
+}
+
+/// Whether a version was made by a rotation that has put no value yet. Who asks for the secret gets the
+/// version that is current (Secrets Manager API Reference, `GetSecretValue`, `VersionStage`), so that a
+/// version without a value cannot be it; the pages do not say with which code that is refused.
+fn has_no_value(secret: &Secret, version: &str) -> bool {
+    secret.versions.get(version).is_some_and(|version| version.value.is_none())
 }
 
 /// Secrets Manager User Guide, "AWS Secrets Manager quotas": labels attached across all versions of a

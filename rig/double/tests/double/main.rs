@@ -14,6 +14,7 @@ mod secret_keys;
 mod secret_lists;
 mod secret_policies;
 mod secret_removal;
+mod secret_rotation;
 mod secret_tags;
 mod secret_versions;
 mod secrets;

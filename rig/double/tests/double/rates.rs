@@ -91,3 +91,28 @@ async fn calls_that_share_a_quota_use_it_up_together() {
     );
     secrets.describe_secret().secret_id("s").send().await.unwrap();
 }
+
+/// Secrets Manager User Guide, "AWS Secrets Manager quotas": `RotateSecret` and `CancelRotateSecret`,
+/// combined.
+#[tokio::test]
+async fn rotations_have_a_quota_of_their_own() {
+    let double = Double::start().await.unwrap();
+    let secrets = root(&double).secrets();
+    secrets.create_secret().name("s").send().await.unwrap();
+    double.stop_clock();
+    double.with(World::enforce_rates);
+    let rotate = || {
+        let call = secrets.rotate_secret().secret_id("s").rotate_immediately(false);
+        call.rotation_lambda_arn("arn:aws:lambda:us-east-1:111122223333:function:rotates").send()
+    };
+    let cancel = || secrets.cancel_rotate_secret().secret_id("s").send();
+    for _ in 0..25 {
+        rotate().await.unwrap();
+        cancel().await.unwrap();
+    }
+    assert_eq!(
+        (code(rotate().await), code(cancel().await)),
+        ("ThrottlingException".into(), "ThrottlingException".into())
+    );
+    secrets.describe_secret().secret_id("s").send().await.unwrap();
+}

@@ -107,7 +107,7 @@ async fn a_value_is_a_text_or_bytes() {
     assert_eq!((read.secret_binary().unwrap().as_ref(), read.secret_string()), ([0, 255].as_slice(), None));
     double.with(|world| {
         let version = world.secret(&place(), "bytes").unwrap().staged("AWSCURRENT").unwrap();
-        assert_eq!(version.value, SecretValue::Binary(vec![0, 255]));
+        assert_eq!(version.value, Some(SecretValue::Binary(vec![0, 255])));
     });
     let both = secrets.create_secret().name("both").secret_string("v").secret_binary(Blob::new([1])).send();
     assert_eq!(code(both.await), "InvalidParameterException");

@@ -141,11 +141,28 @@ async fn the_resource_and_the_environment_are_the_templates() {
     for (name, value) in [
         ("KEYBOOT_SIGNING_KEY_ARN", stack.record_key.as_str()),
         ("KEYBOOT_STACK_IDS", &stack.stack_id),
+        ("KEYBOOT_ROLE_ARN", &stack.role),
         ("AWS_ENDPOINT_URL", &double.endpoint()),
         ("AWS_SESSION_TOKEN", "mine"),
         ("AWS_ACCESS_KEY_ID", &stack.access_key),
     ] {
         assert_eq!(environment[name], value, "{name}");
+    }
+    // Who rotates is told to node-keys, and key-rotation is told of itself.
+    let rotation = stack.rotation_environment();
+    assert!(environment["KEYBOOT_ROTATION_FUNCTION_ARN"].contains(":function:"), "{environment:?}");
+    assert_eq!(environment["KEYBOOT_ROTATION_ROLE_ARN"], rotation["KEYBOOT_ROLE_ARN"]);
+    assert_ne!(rotation["KEYBOOT_ROLE_ARN"], stack.role);
+    for (name, value) in [
+        ("KEYBOOT_SIGNING_KEY_ARN", stack.record_key.as_str()),
+        ("KEYBOOT_STACK_IDS", &stack.stack_id),
+        ("AWS_ENDPOINT_URL", &double.endpoint()),
+        ("AWS_ACCESS_KEY_ID", &stack.roles["KeyRotationRole"]),
+    ] {
+        assert_eq!(rotation[name], value, "{name}");
+    }
+    for name in ["KEYBOOT_ROTATION_FUNCTION_ARN", "KEYBOOT_ROTATION_ROLE_ARN"] {
+        assert!(!rotation.contains_key(name), "{name}");
     }
     assert_eq!(stack.nodes.keys().collect::<Vec<_>>(), [&0, &7]);
     assert!(KmsStack::deploy(&double, [("NoParameter", "x")]).is_err());

@@ -14,6 +14,7 @@ fn whole() -> (Template, String) {
     let template = Template::read(&fs::read_to_string(path).unwrap()).unwrap();
     let expansion = Expansion::default()
         .value("Nodes", &["0", "7"])
+        .code("target/functions/key-rotation/bootstrap.zip", "key-rotation-3.zip")
         .code("target/functions/node-keys/bootstrap.zip", "node-keys-1.zip")
         .code("target/functions/unanswered/bootstrap.zip", "unanswered-1.zip");
     let expanded = template.expand(&expansion).unwrap();
@@ -70,6 +71,13 @@ fn the_expanded_template_says_the_same_and_needs_no_transform() {
         ],
         vec![("MultiRegionKey", "false"), ("ReservedConcurrency", "2"), ("AlarmEmail", "ops@example.org")],
         vec![("ClientStackIds", STACK), ("AlarmTopicArn", "arn:aws:sns:eu-central-1:111122223333:theirs")],
+        vec![("RotateApiKeysEvery", "rate(30 days)"), ("OverlapHours", "48")],
+        vec![
+            ("Store", "ParameterStore"),
+            ("RotateApiKeysEvery", "cron(0 8 1 * ? *)"),
+            ("RotateP2pKeysEvery", "cron(0 8 1 1/3 ? *)"),
+            ("CutOverMinutes", "90"),
+        ],
     ] {
         let with =
             |stack: Stack| parameters.iter().fold(stack, |stack, (name, value)| stack.parameter(name, value));
@@ -80,8 +88,12 @@ fn the_expanded_template_says_the_same_and_needs_no_transform() {
         let (wanted, found) = (said(&original), said(&resolved));
         assert!(wanted.0.len() > 20 && wanted.1.len() > 8, "{} resources", wanted.0.len());
         assert_eq!(wanted, found);
-        let code = &resolved.resource("NodeKeysFunction").unwrap()["Code"];
-        assert_eq!(code, &json!({"S3Bucket": "code", "S3Key": "p/node-keys-1.zip"}));
+        for (function, key) in
+            [("NodeKeysFunction", "p/node-keys-1.zip"), ("KeyRotationFunction", "p/key-rotation-3.zip")]
+        {
+            let code = &resolved.resource(function).unwrap()["Code"];
+            assert_eq!(code, &json!({"S3Bucket": "code", "S3Key": key}));
+        }
     }
 }
 
@@ -94,8 +106,13 @@ fn the_expanded_template_keeps_what_surrounds_the_properties() {
     assert_eq!(resources["SecretsKey"]["UpdateReplacePolicy"], "Retain");
     assert_eq!(
         resources["NodeKeysFunction"]["DependsOn"],
-        json!(["NodeKeysPolicy", "NodeKeysParametersPolicy"])
+        json!(["NodeKeysPolicy", "NodeKeysParametersPolicy", "NodeKeysRotationPolicy"])
     );
+    assert_eq!(resources["KeyRotationFunction"]["DependsOn"], "KeyRotationPolicy");
+    // A loop has given each node its own.
+    let schedule = &resources["NodeApiKeysSchedule7"];
+    assert_eq!(schedule["DependsOn"], json!(["Keys", "SchedulerPolicy"]));
+    assert_eq!(schedule["Condition"], "HasApiKeySchedules");
     assert!(
         resources["Keys"]["DependsOn"]
             .as_array()

@@ -102,6 +102,7 @@ impl Stage {
             rates: Rates::default(),
             former_signing_keys: Vec::new(),
             role: stack.role.parse().unwrap(),
+            rotator: None,
             endpoint: Some(double.endpoint()),
         };
         let world = AwsWorld::over(settings, SharedHttpClient::new(door));

@@ -6,7 +6,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
 mod identity;
-mod panics;
 mod process;
 mod response_url;
 mod support;

@@ -1,28 +1,7 @@
-//! What a process sees of this crate before and beside an event: its hook, its clock, its words.
+//! What a process sees of this crate before and beside an event: its clock, its words.
 
-use std::process::Command;
-
-use custom_resource::{Properties, RequestType, Status, install_silent_panic_hook};
+use custom_resource::{Properties, RequestType, Status};
 use serde_json::json;
-
-/// No test by itself: a process that panics once the hook is there.
-#[test]
-#[ignore = "started by the test below"]
-fn a_process_that_panics() {
-    install_silent_panic_hook();
-    panic!("the value 8f14e45f");
-}
-
-#[test]
-fn the_hook_writes_the_place_to_standard_error() {
-    let this = std::env::current_exe().unwrap();
-    let child = ["--exact", "process::a_process_that_panics", "--ignored", "--nocapture"];
-    let output = Command::new(this).args(child).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success());
-    assert!(told.contains(&format!("panicked at {}:", file!())), "{told}");
-    assert!(!told.contains("8f14e45f"), "{told}");
-}
 
 #[test]
 fn a_status_is_spelled_as_the_protocol_does() {

@@ -26,6 +26,7 @@ mod removing;
 mod rotating;
 #[path = "../suite/running_out.rs"]
 mod running_out;
+mod scheduled;
 mod sweeping;
 #[path = "../suite/updating.rs"]
 mod updating;

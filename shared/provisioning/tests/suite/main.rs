@@ -20,6 +20,7 @@ mod relabelled;
 mod removing;
 mod rotating;
 mod running_out;
+mod scheduling;
 mod telling;
 mod updating;
 mod world;

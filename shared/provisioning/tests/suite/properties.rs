@@ -246,6 +246,12 @@ fn cases(name: &str) -> (Kind, Vec<Value>, Vec<Value>) {
         "Regenerate" => {
             texts(&["cAnArY x", "a b", "a/b", &"a".repeat(65)], &["2026-01", "A._-z", &"a".repeat(64)])
         }
+        "RotateApiKeysEvery" | "RotateP2pKeysEvery" => texts(
+            &[CANARY, "rate(cAnArY days)", "rate(3 hours)", "30 days", "cron(5 8 * * ? *)", "cron(0 cAnArY)"],
+            &["rate(1 day)", "rate(90 days)", "cron(0 8 1 * ? *)"],
+        ),
+        "OverlapHours" => texts(&[CANARY, "1", "721", "024", "+24", "24.0"], &["2", "24", "720"]),
+        "CutOverMinutes" => texts(&[CANARY, "4", "10081", "060", "+60", "1h"], &["5", "60", "10080"]),
         "AdoptFrom" => texts(
             &[
                 CANARY,
@@ -395,6 +401,25 @@ fn a_list_of_keys_and_roles_is_the_map_that_it_stands_for() {
     let broken = valid().with("ReaderPrincipals", json!([format!("0={}", role("x")), "0=y", 3, "z"]));
     let slot = list.spec().slots().into_iter().next().unwrap();
     assert_eq!(broken.lenient().admitted.to(&slot).to_string(), role("x"));
+}
+
+#[test]
+fn what_is_replaced_is_over_before_the_next_rotation() {
+    let declared = valid().with("RotateApiKeysEvery", "rate(4 hours)");
+    assert_eq!(
+        refused(&declared).to_string().split(':').next(),
+        Some("property OverlapHours is longer than RotateApiKeysEvery")
+    );
+    declared.with("OverlapHours", "4").spec();
+    let declared = valid().with("RotateP2pKeysEvery", "rate(1 day)").with("CutOverMinutes", "1441");
+    assert_eq!(refused(&declared).property, "CutOverMinutes");
+    declared.with("CutOverMinutes", "1440").spec();
+    // Parameter Store's schedules would begin at once.
+    let of_parameters = |every| valid().with("Store", "ParameterStore").with("RotateApiKeysEvery", every);
+    assert!(refused(&of_parameters("rate(30 days)")).fault.contains("at once"));
+    of_parameters("cron(0 8 1 * ? *)").spec();
+    // Times alone declare no rotation.
+    assert_eq!(valid().with("OverlapHours", "2").spec().rotation, None);
 }
 
 #[test]

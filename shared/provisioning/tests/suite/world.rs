@@ -20,8 +20,8 @@ use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::{OWNER_TAG, OwnerId, Tags};
 use provisioning::ports::{
     AuditLog, CURRENT, NewSecret, NewVersion, PENDING, PREVIOUS, Pace, PairSealer, PortError, Publisher,
-    RecordSigner, ResourceState, SealedPair, Sealer, SecretFacts, SecretStore, StackState, StoredReaders,
-    StoredSecret, Workload,
+    RecordSigner, ResourceState, RotationSchedule, SealedPair, Sealer, SecretFacts, SecretStore, StackState,
+    StoredReaders, StoredSecret, Workload,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
@@ -32,6 +32,9 @@ use provisioning::version_label::{SignedLabel, VersionLabel};
 
 pub(crate) const SIGNER: &str =
     "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000001";
+
+/// The function that rotates.
+pub(crate) const ROTATOR: &str = "arn:aws:lambda:eu-central-1:111122223333:function:key-rotation";
 
 static SIGNING: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::from_slice(&[7; 32]).unwrap());
 /// The key of a function of another KMS Stack.
@@ -94,13 +97,23 @@ pub(crate) struct Secret {
     pub(crate) awaits_removal_from: Option<Timestamp>,
     pub(crate) retrieved: bool,
     pub(crate) readers: StoredReaders,
+    pub(crate) rotation: Option<RotationSchedule>,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq)]
 pub(crate) struct Document {
     pub(crate) text: String,
     pub(crate) tags: Tags,
     pub(crate) expires: Option<Timestamp>,
+    /// How many times it was written.
+    pub(crate) number: u64,
+}
+
+/// However often it was written.
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, &self.tags, &self.expires) == (&other.text, &other.tags, &other.expires)
+    }
 }
 
 /// What is stored.
@@ -145,6 +158,8 @@ pub(crate) struct World {
     denied: RefCell<String>,
     /// Whether the function is that of another KMS Stack, with a signing key of its own.
     is_another_stacks: Cell<bool>,
+    /// Whether there is no function that rotates.
+    pub(crate) has_no_rotator: Cell<bool>,
     /// The former signing keys that it was told of.
     former: RefCell<BTreeSet<String>>,
     born: Cell<u64>,
@@ -159,6 +174,7 @@ impl World {
         copy.born.set(self.born.get());
         *copy.others.borrow_mut() = self.others.borrow().clone();
         copy.is_another_stacks.set(self.is_another_stacks.get());
+        copy.has_no_rotator.set(self.has_no_rotator.get());
         copy.former.borrow_mut().clone_from(&self.former.borrow());
         copy.days.set(self.days.get());
         copy
@@ -456,6 +472,7 @@ impl SecretStore for World {
                 awaits_removal_from: None,
                 retrieved: false,
                 readers: StoredReaders::None,
+                rotation: None,
             };
             stored.secrets.insert(name.to_owned(), secret);
             Ok(StoredSecret { arn, version_id })
@@ -479,6 +496,7 @@ impl SecretStore for World {
                 versions: held(secret),
                 awaits_removal_from: secret.awaits_removal_from,
                 was_retrieved: secret.retrieved && store == Store::SecretsManager,
+                rotation: secret.rotation.clone(),
             }))
         })
         .await
@@ -669,6 +687,28 @@ impl SecretStore for World {
         })
         .await
     }
+
+    fn rotator(&self) -> Option<String> {
+        (!self.has_no_rotator.get()).then(|| ROTATOR.to_owned())
+    }
+
+    async fn rotate_by(&self, _: &Permit, arn: &str, schedule: &RotationSchedule) -> Result<(), PortError> {
+        self.call(Effect::Writes, "rotate_by", arn, |stored| {
+            let secret = in_use(stored, arn)?;
+            assert_eq!(secret.store, Store::SecretsManager, "the other one rotates nothing");
+            secret.rotation = Some(schedule.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn stop_rotating(&self, _: &Permit, arn: &str) -> Result<(), PortError> {
+        self.call(Effect::Writes, "stop_rotating", arn, |stored| {
+            in_use(stored, arn)?.rotation = None;
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// What a policy that was written for these tells.
@@ -759,7 +799,7 @@ impl Publisher for World {
             if stored.documents.contains_key(name.as_str()) {
                 return Err(PortError::Exists { what: format!("parameter {name}") });
             }
-            let document = Document { text: text.into(), tags: tags.clone(), expires: None };
+            let document = Document { text: text.into(), tags: tags.clone(), expires: None, number: 1 };
             stored.documents.insert(name.as_str().into(), document);
             Ok(())
         })
@@ -776,11 +816,42 @@ impl Publisher for World {
         assert!(text.len() <= 8192, "{name} has {} bytes", text.len());
         self.call(Effect::Writes, "republish", name.as_str(), |stored| {
             let document = stored.documents.entry(name.as_str().into());
-            let document =
-                document.or_insert(Document { text: String::new(), tags: Tags::new(), expires: None });
+            let document = document.or_insert(Document {
+                text: String::new(),
+                tags: Tags::new(),
+                expires: None,
+                number: 0,
+            });
             text.clone_into(&mut document.text);
             document.expires = expires;
+            document.number += 1;
             Ok(())
+        })
+        .await
+    }
+
+    async fn read_numbered(&self, name: &ParameterName) -> Result<Option<(u64, String)>, PortError> {
+        self.call(Effect::Reads, "read_numbered", name.as_str(), |stored| {
+            Ok(stored.documents.get(name.as_str()).map(|document| (document.number, document.text.clone())))
+        })
+        .await
+    }
+
+    async fn replace_numbered(
+        &self,
+        _: &Permit,
+        name: &ParameterName,
+        text: &str,
+        expires: Timestamp,
+    ) -> Result<u64, PortError> {
+        self.call(Effect::Writes, "replace_numbered", name.as_str(), |stored| {
+            let document = stored.documents.get_mut(name.as_str());
+            let document =
+                document.ok_or_else(|| PortError::NotFound { what: format!("parameter {name}") })?;
+            text.clone_into(&mut document.text);
+            document.expires = Some(expires);
+            document.number += 1;
+            Ok(document.number)
         })
         .await
     }

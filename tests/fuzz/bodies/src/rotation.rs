@@ -1,5 +1,6 @@
-//! Rotation events: bytes that somebody hands to the function as Secrets Manager's.
+//! Rotation events: bytes that somebody hands to the function as Secrets Manager's, or as a schedule's.
 
+use provisioning::scheduled::{Scheduled, What};
 use rotation::RotationEvent;
 use serde_json::Value;
 
@@ -12,6 +13,9 @@ pub fn rotation(bytes: &[u8]) -> Verdict {
     let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
         return Verdict::Refused;
     };
+    if scheduled(&value) == Verdict::Accepted {
+        return Verdict::Accepted;
+    }
     let wrong = first_wrong_field(&value);
     match RotationEvent::parse(&value) {
         Ok(event) => {
@@ -35,6 +39,33 @@ pub fn rotation(bytes: &[u8]) -> Verdict {
     }
 }
 
+/// Reads the same as an event of a schedule, which asks for what it says and nothing else.
+fn scheduled(value: &Value) -> Verdict {
+    match Scheduled::parse(value) {
+        Ok(Scheduled::Rotate { what, cluster, index, at }) => {
+            let what = match what {
+                What::ApiKeys => "api-keys".to_owned(),
+                What::One(purpose) => purpose.to_string(),
+            };
+            assert_ne!(what, "share-encryption-password", "it is never rotated: {value}");
+            assert_eq!((&value["Rotate"], &value["Cluster"]), (&what.into(), &cluster.as_str().into()));
+            assert_eq!(value["Node"], index.to_string());
+            let told = value["At"].as_str().and_then(|at| at.parse().ok());
+            assert_eq!(told, Some(at), "{value}");
+            Verdict::Accepted
+        }
+        Ok(Scheduled::Retire { cluster }) => {
+            assert_eq!(value["Retire"], cluster.as_str());
+            Verdict::Accepted
+        }
+        Err(fault) => {
+            let said = fault.to_string();
+            assert!(SENTENCES.contains(&said.as_str()), "another sentence, from the event? {said}");
+            Verdict::Refused
+        }
+    }
+}
+
 /// All that is ever said.
 const SENTENCES: &[&str] = &[
     "the event is no JSON object: it must be one, with Step, SecretId and ClientRequestToken",
@@ -49,6 +80,12 @@ const SENTENCES: &[&str] = &[
     "ClientRequestToken is wrong: it must be 32 to 64 letters, digits and dashes",
     "RotationToken is no text: it must be 1 to 1,024 visible ASCII characters, or left out",
     "RotationToken is wrong: it must be 1 to 1,024 visible ASCII characters, or left out",
+    "the event is none: it must be a JSON object with Step (of Secrets Manager), or with Rotate or Retire (of a schedule)",
+    "Rotate is missing or wrong: it must be api-keys, api-key/<application>, management-key or p2p-key",
+    "Cluster is missing or wrong: it must be <namespace>/<cluster>",
+    "Node is missing or wrong: it must be a node's index, as text",
+    "At is missing or wrong: it must be a time as in 2026-01-02T03:04:05Z",
+    "Retire is missing or wrong: it must be <namespace>/<cluster>",
 ];
 
 /// The first word of what must be said of an event, if anything is wrong.

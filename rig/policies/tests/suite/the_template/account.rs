@@ -2,11 +2,12 @@
 
 use policies::{Context, Decision, IdentityPolicy, Principal, Request, ResourcePolicy, Side, Target, decide};
 
+use super::node_keys::{KMS_ACTIONS, allowed};
 use super::{
-    Deployed, RECORD_KEY, SECRETS_KEY, VIA_SECRETS_MANAGER, administrator, assert_not_allowed, full, node,
-    node_keys, pairs, resolve, role_arn, stack,
+    Deployed, RECORD_KEY, SECRETS_KEY, VIA_SECRETS_MANAGER, administrator, assert_not_allowed, full,
+    function_arn, node, pairs, resolve, role_arn, secret, session_of, stack,
 };
-use crate::asking::{HERE, root};
+use crate::asking::{ELSEWHERE, HERE, root};
 
 /// Administrators manage the keys and use neither.
 #[test]
@@ -49,32 +50,79 @@ fn the_account_uses_no_key() {
 }
 
 #[test]
-fn only_node_keys_signs() {
+fn only_node_keys_and_key_rotation_sign() {
     let deployed = Deployed::new(stack());
-    let sign = |who: Principal, attached: &[IdentityPolicy], action: &str| {
+    let ask = |who: Principal, attached: &[IdentityPolicy], action: &str| {
         let request = Request::new(who, action, RECORD_KEY);
         decide(&request, attached, &Target::kms_key(HERE, &deployed.record_key)).unwrap()
     };
-    let attached = deployed.attached_to("NodeKeysRole");
-    assert!(sign(node_keys(), &attached, "kms:Sign").is_allowed());
-    assert_not_allowed(&sign(node_keys(), &attached, "kms:ScheduleKeyDeletion"), "management");
-    assert_not_allowed(&sign(node(0), &administrator(), "kms:Sign"), "a node");
-    let with_the_wrong_key = deployed.node_keys_with_secrets_key("kms:Sign", Context::new());
-    assert_not_allowed(&with_the_wrong_key, "the other key");
+    for role in ["NodeKeysRole", "KeyRotationRole"] {
+        let attached = deployed.attached_to(role);
+        let found = allowed(KMS_ACTIONS, |action| ask(session_of(role), &attached, &format!("kms:{action}")));
+        assert_eq!(found, ["GetPublicKey", "Sign"], "{role}");
+        let with_the_wrong_key =
+            deployed.with_secrets_key(session_of(role), &attached, "kms:Sign", Context::new());
+        assert_not_allowed(&with_the_wrong_key, "the other key");
+    }
+    for other in ["UnansweredRole", "SchedulerRole", "node-0"] {
+        let decision = ask(session_of(other), &administrator(), "kms:Sign");
+        assert_eq!(decision, Decision::DeniedImplicitly(Side::Resource), "{other}");
+    }
 }
 
-/// Lambda takes the roles, and nobody else.
+/// One service takes each role, and nobody else; a schedule's role is taken for this account's schedules
+/// only.
 #[test]
 fn who_takes_the_roles() {
     let resolved = resolve(stack());
-    let document = &resolved.resource("NodeKeysRole").unwrap()["AssumeRolePolicyDocument"];
-    let trust = ResourcePolicy::trust("NodeKeysRole", document).unwrap();
-    let take = |who: Principal, attached: &[IdentityPolicy]| {
-        let request = Request::new(who, "sts:AssumeRole", &role_arn("NodeKeysRole"));
-        decide(&request, attached, &Target::role(HERE, &trust)).unwrap()
-    };
-    assert!(take(Principal::service("lambda.amazonaws.com"), &[]).is_allowed());
-    assert_not_allowed(&take(Principal::service("ec2.amazonaws.com"), &[]), "another service");
-    assert_not_allowed(&take(root(HERE), &[]), "the account's root");
-    assert_not_allowed(&take(node(0), &administrator()), "an administrator");
+    let from = |account: &str| Context::new().with("aws:SourceAccount", account);
+    for (role, taker, context) in [
+        ("NodeKeysRole", "lambda.amazonaws.com", Context::new()),
+        ("UnansweredRole", "lambda.amazonaws.com", Context::new()),
+        ("KeyRotationRole", "lambda.amazonaws.com", Context::new()),
+        ("SchedulerRole", "scheduler.amazonaws.com", from(HERE)),
+    ] {
+        let document = &resolved.resource(role).unwrap()["AssumeRolePolicyDocument"];
+        let trust = ResourcePolicy::trust(role, document).unwrap();
+        let take = |who: Principal, attached: &[IdentityPolicy], context: Context| {
+            let request = Request::new(who, "sts:AssumeRole", &role_arn(role)).with(context);
+            decide(&request, attached, &Target::role(HERE, &trust)).unwrap()
+        };
+        assert!(take(Principal::service(taker), &[], context).is_allowed(), "{role}");
+        let services = [
+            "lambda.amazonaws.com",
+            "scheduler.amazonaws.com",
+            "secretsmanager.amazonaws.com",
+            "events.amazonaws.com",
+            "ec2.amazonaws.com",
+        ];
+        for other in services.into_iter().filter(|service| *service != taker) {
+            assert_not_allowed(&take(Principal::service(other), &[], from(HERE)), other);
+        }
+        assert_not_allowed(&take(root(HERE), &[], from(HERE)), "the account's root");
+        assert_not_allowed(&take(node(0), &administrator(), from(HERE)), "an administrator");
+        if role == "SchedulerRole" {
+            let scheduler = || Principal::service(taker);
+            assert_not_allowed(&take(scheduler(), &[], Context::new()), "on nobody's account");
+            assert_not_allowed(&take(scheduler(), &[], from(ELSEWHERE)), "another account's schedule");
+        }
+    }
+}
+
+/// What schedules are carried out with.
+#[test]
+fn the_scheduler_invokes_key_rotation_and_does_nothing_else() {
+    let deployed = Deployed::new(stack());
+    let ask = |action: &str, resource: &str| deployed.role("SchedulerRole", action, resource, Context::new());
+    let function = function_arn("KeyRotationFunction");
+    assert!(ask("lambda:InvokeFunction", &function).is_allowed());
+    for other in ["NodeKeysFunction", "UnansweredFunction", "KeyRotationFunction:1"] {
+        assert_not_allowed(&ask("lambda:InvokeFunction", &function_arn(other)), other);
+    }
+    assert_not_allowed(&ask("lambda:UpdateFunctionCode", &function), "its code");
+    assert_not_allowed(&ask("iam:PassRole", &role_arn("SchedulerRole")), "passing itself on");
+    assert_not_allowed(
+        &ask("secretsmanager:GetSecretValue", &secret("keyboot/tsm/node/0/p2p-key")),
+        "a secret",
+    );
 }

@@ -40,6 +40,10 @@ fn function() -> Value {
     role("NodeKeysRole")
 }
 
+fn rotation() -> Value {
+    role("KeyRotationRole")
+}
+
 fn admin() -> Value {
     role("admin")
 }
@@ -88,10 +92,15 @@ fn keys() -> [Case; 3] {
                 with_key("Decrypt", &user(), SECRETS_KEY),
                 with_key("GenerateDataKey", &role("node-2"), SECRETS_KEY),
                 with_key("Sign", &role("UnansweredRole"), RECORD_KEY),
+                with_key("Sign", &role("SchedulerRole"), RECORD_KEY),
             ],
             quiet: vec![
                 with_key("Decrypt", &function(), SECRETS_KEY),
                 with_key("Sign", &function(), RECORD_KEY),
+                with_key("Sign", &rotation(), RECORD_KEY),
+                with_key("Encrypt", &rotation(), SECRETS_KEY),
+                with_key("GenerateDataKey", &rotation(), SECRETS_KEY),
+                with_key("GenerateDataKeyPairWithoutPlaintext", &rotation(), SECRETS_KEY),
                 with_key("Decrypt", &role("node-0"), SECRETS_KEY),
                 with_key("Decrypt", &role("node-1"), SECRETS_KEY),
                 with_key("Decrypt", &admin(), OTHER_KEY),
@@ -115,7 +124,9 @@ fn stored() -> [Case; 3] {
             told: vec![
                 named("GetSecretValue", &admin(), mine),
                 named("GetSecretValue", &user(), &secret(mine)),
-                // Not the one who makes what it may not read, either.
+                // Those who make what they may not read, too: they never try.
+                named("GetSecretValue", &function(), mine),
+                named("GetSecretValue", &rotation(), &secret(mine)),
                 named("GetSecretValue", &role("UnansweredRole"), mine),
             ],
             quiet: vec![
@@ -132,13 +143,21 @@ fn stored() -> [Case; 3] {
                 "DeleteSecret",
                 "PutSecretValue",
                 "TagResource",
+                "RotateSecret",
+                "CancelRotateSecret",
+                "UpdateSecretVersionStage",
             ]
             .into_iter()
             .flat_map(|name| [named(name, &admin(), mine), named(name, &user(), &secret(mine))])
             .chain([call("secretsmanager", "CreateSecret", &admin(), &json!({"name": mine}))])
+            .chain([named("PutSecretValue", &role("SchedulerRole"), mine)])
             .collect(),
             quiet: vec![
                 named("PutResourcePolicy", &function(), &secret(mine)),
+                named("RotateSecret", &function(), mine),
+                named("CancelRotateSecret", &function(), mine),
+                named("PutSecretValue", &rotation(), &secret(mine)),
+                named("UpdateSecretVersionStage", &rotation(), &secret(mine)),
                 call("secretsmanager", "CreateSecret", &function(), &json!({"name": mine})),
                 named("DeleteSecret", &admin(), foreign),
                 named("DescribeSecret", &admin(), mine),
@@ -160,6 +179,9 @@ fn stored() -> [Case; 3] {
             quiet: vec![
                 ssm("PutParameter", &function(), &json!({"name": record})),
                 ssm("DeleteParameters", &function(), &json!({"names": [record]})),
+                ssm("PutParameter", &rotation(), &json!({"name": record})),
+                ssm("PutParameter", &rotation(), &json!({"name": "/keyboot/tsm/node/0/lease"})),
+                ssm("LabelParameterVersion", &rotation(), &json!({"name": "/keyboot/tsm/node/0/p2p-key"})),
                 ssm("PutParameter", &admin(), &json!({"name": "/keyboots/record"})),
                 ssm("GetParameters", &admin(), &json!({"names": [record]})),
             ],
@@ -167,7 +189,7 @@ fn stored() -> [Case; 3] {
     ]
 }
 
-fn surroundings() -> [Case; 4] {
+fn surroundings() -> [Case; 5] {
     let iam = |name: &str, role: &str| call("iam", name, &admin(), &json!({"roleName": role}));
     let policy = |name: &str| {
         let arn = format!("arn:aws:iam::{HERE}:policy/{name}");
@@ -176,6 +198,7 @@ fn surroundings() -> [Case; 4] {
     let on_function =
         |name: &str, function: &str| call("lambda", name, &admin(), &json!({"functionName": function}));
     let trail = |name: &str| call("cloudtrail", name, &admin(), &json!({"name": "trail"}));
+    let schedule = |name: &str, parameters: &Value| call("scheduler", name, &admin(), parameters);
     let arn = format!("arn:aws:lambda:eu-central-1:{HERE}:function:NodeKeysFunction");
     [
         Case {
@@ -188,8 +211,11 @@ fn surroundings() -> [Case; 4] {
                 "DeleteRolePolicy",
             ]
             .into_iter()
-            .flat_map(|name| [iam(name, "NodeKeysRole"), iam(name, "unansweredrole")])
-            .chain([policy("keyboot-NodeReader0-1ABC")])
+            .flat_map(|name| {
+                ["NodeKeysRole", "unansweredrole", "KeyRotationRole", "SchedulerRole"]
+                    .map(|role| iam(name, role))
+            })
+            .chain([policy("keyboot-NodeReader0-1ABC"), policy("keyboot-NodeKeysRotationPolicy-1ABC")])
             .collect(),
             quiet: vec![
                 iam("PutRolePolicy", "another"),
@@ -206,10 +232,27 @@ fn surroundings() -> [Case; 4] {
                 on_function("AddPermission20150331v2", &format!("{HERE}:function:UnansweredFunction")),
                 on_function("PutFunctionEventInvokeConfig", "NodeKeysFunction"),
                 on_function("DeleteFunction20150331", "NodeKeysFunction"),
+                on_function("UpdateFunctionCode20150331v2", "KeyRotationFunction"),
+                on_function("RemovePermission20150331v2", "KeyRotationFunction"),
+                // Without a run kept free for it, nothing rotates.
+                on_function("PutFunctionConcurrency20171031", "KeyRotationFunction"),
             ],
             quiet: vec![
                 on_function("UpdateFunctionCode20150331v2", "another"),
                 on_function("GetFunctionConfiguration20150331v2", "NodeKeysFunction"),
+            ],
+        },
+        Case {
+            rule: "ScheduleChangedRule",
+            told: vec![
+                schedule("DeleteSchedule", &json!({"name": "keyboot-RetirementSchedule-1ABC"})),
+                schedule("UpdateSchedule", &json!({"name": "keyboot-NodeApiKeysSchedule0-1ABC"})),
+                schedule("UpdateSchedule", &json!({"Name": "keyboot-NodeP2pKeySchedule7-1ABC"})),
+            ],
+            quiet: vec![
+                schedule("DeleteSchedule", &json!({"name": "another-RetirementSchedule-1ABC"})),
+                schedule("UpdateSchedule", &json!({"Name": "keyboots"})),
+                schedule("GetSchedule", &json!({"name": "keyboot-RetirementSchedule-1ABC"})),
             ],
         },
         Case {
@@ -229,6 +272,7 @@ fn surroundings() -> [Case; 4] {
                     &json!({"alarmNames": ["keyboot-NodeKeysErrorsAlarm-1"]}),
                 ),
                 call("logs", "DeleteLogGroup", &admin(), &json!({"logGroupName": "NodeKeysLogGroup"})),
+                call("logs", "DeleteLogStream", &admin(), &json!({"logGroupName": "KeyRotationLogGroup"})),
                 call("sns", "SetTopicAttributes", &admin(), &json!({"topicArn": topic()})),
                 call("sns", "Unsubscribe", &admin(), &json!({"subscriptionArn": format!("{}:1", topic())})),
             ],
@@ -280,28 +324,44 @@ fn the_rules_about_reading_are_given_read_only_events() {
 #[test]
 fn expected_readers_are_named_with_wildcards_or_are_those_who_may_read() {
     let read = |who: &Value| with_key("Decrypt", who, SECRETS_KEY);
+    let read_secret = |who: &Value| {
+        let id = json!({"secretId": "keyboot/tsm/node/0/p2p-key"});
+        call("secretsmanager", "GetSecretValue", who, &id)
+    };
     let all = resolve(
         stack()
             .parameter("ClientPrincipals", &format!("default={}", role_arn("client")))
             .parameter("ManagementPrincipals", &role_arn("manager")),
     );
-    for quiet in [role("node-0"), role("node-1"), role("client"), role("manager"), function()] {
+    for quiet in [role("node-0"), role("node-1"), role("client"), role("manager")] {
         assert!(!matches(&pattern(&all, "KeyUsedRule"), &read(&quiet)), "{quiet}");
+        assert!(!matches(&pattern(&all, "SecretReadRule"), &read_secret(&quiet)), "{quiet}");
+    }
+    // They use the key, and read nothing.
+    for quiet in [function(), rotation()] {
+        assert!(!matches(&pattern(&all, "KeyUsedRule"), &read(&quiet)), "{quiet}");
+        assert!(matches(&pattern(&all, "SecretReadRule"), &read_secret(&quiet)), "{quiet}");
     }
     assert!(matches(&pattern(&all, "KeyUsedRule"), &read(&role("default"))), "an application's name");
     let named =
         resolve(stack().parameter("ExpectedReaders", &format!("{},{}", role_arn("tsm-*"), role_arn("api"))));
     let nobody = resolve(Stack::new(super::STACK).unwrap());
-    for rule in ["KeyUsedRule"] {
+    let use_of = |event: &dyn Fn(&Value) -> Value, rule: &str, functions_are_told: bool| {
         let (named, nobody) = (pattern(&named, rule), pattern(&nobody, rule));
-        for quiet in [role("tsm-node-0"), role("api"), function()] {
-            assert!(!matches(&named, &read(&quiet)), "{quiet}");
+        for quiet in [role("tsm-node-0"), role("api")] {
+            assert!(!matches(&named, &event(&quiet)), "{rule}: {quiet}");
         }
         for told in [role("node-0"), role("apis"), admin(), user()] {
-            assert!(matches(&named, &read(&told)), "{told}");
+            assert!(matches(&named, &event(&told)), "{rule}: {told}");
         }
-        assert!(matches(&nobody, &read(&role("node-0"))) && !matches(&nobody, &read(&function())));
-    }
+        assert!(matches(&nobody, &event(&role("node-0"))), "{rule}");
+        for function in [function(), rotation()] {
+            assert_eq!(matches(&named, &event(&function)), functions_are_told, "{rule}: {function}");
+            assert_eq!(matches(&nobody, &event(&function)), functions_are_told, "{rule}: {function}");
+        }
+    };
+    use_of(&read, "KeyUsedRule", false);
+    use_of(&read_secret, "SecretReadRule", true);
 }
 
 /// EventBridge User Guide, "Amazon EventBridge quotas": a pattern has at most 2,048 characters.
@@ -378,7 +438,7 @@ fn every_alarm_is_told_to_the_topic() {
             );
         }
         let alarms = of_kind(&resolved, "AWS::CloudWatch::Alarm");
-        assert!(alarms.len() >= 9, "{alarms:?}");
+        assert!(alarms.len() >= 13, "{alarms:?}");
         for alarm in alarms {
             let properties = resolved.resource(&alarm).unwrap();
             assert_eq!(properties["AlarmActions"], json!([wanted]), "{alarm}");
@@ -390,9 +450,10 @@ fn every_alarm_is_told_to_the_topic() {
     assert!(resolve(stack()).resource("AlarmSubscription").is_err(), "a subscription of nobody");
 }
 
-/// Both functions are watched for failures, for want of room, and for the time that they take.
+/// Every function is watched for failures, for want of room, and for the time that it takes; and where an
+/// event is given up, somebody learns of it.
 #[test]
-fn both_functions_are_watched() {
+fn every_function_is_watched() {
     let resolved = resolve(stack());
     let watched: BTreeSet<(String, String)> = of_kind(&resolved, "AWS::CloudWatch::Alarm")
         .iter()
@@ -402,15 +463,21 @@ fn both_functions_are_watched() {
             (text(&properties["Dimensions"][0]["Value"]), text(&properties["MetricName"]))
         })
         .collect();
-    for function in ["NodeKeysFunction", "UnansweredFunction"] {
+    for function in ["NodeKeysFunction", "UnansweredFunction", "KeyRotationFunction"] {
         for metric in ["Errors", "Throttles", "Duration"] {
             assert!(watched.contains(&(function.to_owned(), metric.to_owned())), "{function}: {metric}");
         }
     }
-    assert!(watched.contains(&("NodeKeysFunction".to_owned(), "DestinationDeliveryFailures".to_owned())));
-    for (alarm, function) in
-        [("NodeKeysDurationAlarm", "NodeKeysFunction"), ("UnansweredDurationAlarm", "UnansweredFunction")]
+    for (function, metric) in
+        [("NodeKeysFunction", "DestinationDeliveryFailures"), ("KeyRotationFunction", "AsyncEventsDropped")]
     {
+        assert!(watched.contains(&(function.to_owned(), metric.to_owned())), "{function}: {metric}");
+    }
+    for (alarm, function) in [
+        ("NodeKeysDurationAlarm", "NodeKeysFunction"),
+        ("UnansweredDurationAlarm", "UnansweredFunction"),
+        ("KeyRotationDurationAlarm", "KeyRotationFunction"),
+    ] {
         let timeout = resolved.resource(function).unwrap()["Timeout"].as_u64().unwrap();
         let threshold = resolved.resource(alarm).unwrap()["Threshold"].as_u64().unwrap();
         assert_eq!(threshold, timeout * 900, "{alarm}: nine tenths of the Timeout, in milliseconds");

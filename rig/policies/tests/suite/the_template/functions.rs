@@ -7,8 +7,9 @@ use policies::template::{Expansion, Stack, Template};
 use serde_json::{Value, json};
 
 use super::{STACK, resolve, stack};
+use crate::asking::HERE;
 
-const FUNCTIONS: [&str; 2] = ["NodeKeysFunction", "UnansweredFunction"];
+const FUNCTIONS: [&str; 3] = ["NodeKeysFunction", "UnansweredFunction", "KeyRotationFunction"];
 
 #[test]
 fn concurrency_and_code_signing_are_asked_for_or_left_out() {
@@ -44,28 +45,40 @@ fn the_functions_run_nothing_else_and_are_traced_by_nothing() {
     }
 }
 
-/// CloudFormation invokes a custom resource's function with the rights of whoever runs the stack, and
-/// Lambda a destination with the function's role: no function has a policy of its own that lets
-/// somebody in.
+/// CloudFormation invokes a custom resource's function with the rights of whoever runs the stack, Lambda a
+/// destination with the function's role, and EventBridge Scheduler a target with a role of its own. Secrets
+/// Manager alone is let in by the function, and for this account's secrets only.
 #[test]
-fn no_functions_policy_lets_anybody_invoke_it() {
-    let resolved = resolve(stack().parameter("ClientStackIds", STACK));
-    for (id, kind) in resolved.resources() {
-        assert!(
-            !["AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::Lambda::LayerVersionPermission"]
-                .contains(&kind),
-            "{id}"
+fn no_functions_policy_lets_anybody_invoke_it_but_secrets_manager_key_rotation() {
+    let rotating = stack().parameter("RotateApiKeysEvery", "rate(30 days)");
+    let in_parameters = rotating.clone().parameter("Store", "ParameterStore");
+    for stack in [stack().parameter("ClientStackIds", STACK), rotating, in_parameters] {
+        let resolved = resolve(stack);
+        let kinds = ["AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::Lambda::LayerVersionPermission"];
+        let letting_in: Vec<_> =
+            resolved.resources().filter(|(_, kind)| kinds.contains(kind)).map(|(id, _)| id).collect();
+        assert_eq!(letting_in, ["KeyRotationPermission"]);
+        assert_eq!(
+            resolved.resource("KeyRotationPermission").unwrap(),
+            json!({
+                "Action": "lambda:InvokeFunction",
+                "FunctionName": "KeyRotationFunction",
+                "Principal": "secretsmanager.amazonaws.com",
+                "SourceAccount": HERE,
+            })
         );
     }
 }
 
-/// Whatever node-keys needs is there before `Keys` is made, and goes after it.
+/// Whatever the functions need is there before `Keys` is made, and goes after it: Secrets Manager tries
+/// key-rotation as soon as a secret is to be rotated.
 #[test]
 fn the_keys_wait_for_all_that_making_and_answering_takes() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../template.yaml");
     let template = Template::read(&fs::read_to_string(path).unwrap()).unwrap();
     let expansion = Expansion::default()
         .value("Nodes", &["0"])
+        .code("target/functions/key-rotation/bootstrap.zip", "k")
         .code("target/functions/node-keys/bootstrap.zip", "n")
         .code("target/functions/unanswered/bootstrap.zip", "u");
     let expanded: Value = serde_json::from_str(&template.expand(&expansion).unwrap()).unwrap();
@@ -85,13 +98,22 @@ fn the_keys_wait_for_all_that_making_and_answering_takes() {
     let of_the_roles = resolved.resources().filter(|(id, kind)| {
         let properties = resolved.resource(id).unwrap();
         let roles = properties["Roles"].as_array().cloned().unwrap_or_default();
-        *kind == "AWS::IAM::Policy"
-            && (roles.contains(&json!("NodeKeysRole")) || roles.contains(&json!("UnansweredRole")))
+        let of_functions = ["NodeKeysRole", "UnansweredRole", "KeyRotationRole"].map(|role| json!(role));
+        ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"].contains(kind)
+            && roles.iter().any(|role| of_functions.contains(role))
     });
     let policies: Vec<_> = of_the_roles.map(|(id, _)| id.to_owned()).collect();
-    assert!(policies.len() >= 3, "{policies:?}");
-    let others =
-        ["NodeKeysInvocation", "UnansweredInvocation", "SecretsKey", "RecordKey", "NodeKeysLogGroup"];
+    assert!(policies.len() >= 6, "{policies:?}");
+    let others = [
+        "NodeKeysInvocation",
+        "UnansweredInvocation",
+        "KeyRotationInvocation",
+        "KeyRotationPermission",
+        "SecretsKey",
+        "RecordKey",
+        "NodeKeysLogGroup",
+        "KeyRotationLogGroup",
+    ];
     for id in policies.iter().map(String::as_str).chain(others).chain(FUNCTIONS) {
         assert!(waited.contains(id), "Keys does not wait for {id}");
     }

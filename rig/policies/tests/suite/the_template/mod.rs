@@ -4,11 +4,13 @@
 mod account;
 mod alarms;
 mod functions;
+mod key_rotation;
 mod keys_of_others;
 mod node_keys;
 mod nodes;
 mod parameters;
 mod readers;
+mod schedules;
 mod times;
 mod whole;
 
@@ -40,7 +42,7 @@ fn resolve(stack: Stack) -> Resolved {
     let stack = ids.iter().fold(stack, |stack, (id, kind)| {
         let arn = match kind.as_str() {
             "AWS::IAM::Role" => format!("arn:aws:iam::{HERE}:role/{id}"),
-            "AWS::Serverless::Function" => format!("arn:aws:lambda:eu-central-1:{HERE}:function:{id}"),
+            "AWS::Serverless::Function" => function_arn(id),
             "AWS::Logs::LogGroup" => format!("arn:aws:logs:eu-central-1:{HERE}:log-group:{id}:*"),
             "AWS::SNS::Topic" => {
                 return stack.physical_id(id, &format!("arn:aws:sns:eu-central-1:{HERE}:{id}"));
@@ -90,10 +92,18 @@ impl Deployed {
         attached.map(|(id, _)| self.policy(id)).collect()
     }
 
-    /// What node-keys may do with something that is not a key.
+    /// What a role of the template's own may do with something that is not a key.
+    fn role(&self, role: &str, action: &str, resource: &str, context: Context) -> Decision {
+        let request = Request::new(session_of(role), action, resource).with(context);
+        decide(&request, &self.attached_to(role), &Target::in_account(HERE)).unwrap()
+    }
+
     fn node_keys(&self, action: &str, resource: &str, context: Context) -> Decision {
-        let request = Request::new(node_keys(), action, resource).with(context);
-        decide(&request, &self.attached_to("NodeKeysRole"), &Target::in_account(HERE)).unwrap()
+        self.role("NodeKeysRole", action, resource, context)
+    }
+
+    fn key_rotation(&self, action: &str, resource: &str, context: Context) -> Decision {
+        self.role("KeyRotationRole", action, resource, context)
     }
 
     /// What somebody with these policies may do with the key that seals.
@@ -112,6 +122,10 @@ impl Deployed {
         self.with_secrets_key(node_keys(), &self.attached_to("NodeKeysRole"), action, context)
     }
 
+    fn key_rotation_with_secrets_key(&self, action: &str, context: Context) -> Decision {
+        self.with_secrets_key(key_rotation(), &self.attached_to("KeyRotationRole"), action, context)
+    }
+
     /// What the role of a node may do with the key, with the policy that the template has for it.
     fn node_with_secrets_key(&self, index: usize, context: Context) -> Decision {
         let attached = [self.policy(&format!("NodeReader{index}"))];
@@ -119,8 +133,16 @@ impl Deployed {
     }
 }
 
+fn session_of(role: &str) -> Principal {
+    Principal::role(&role_arn(role), "function").unwrap()
+}
+
 fn node_keys() -> Principal {
-    Principal::role(&role_arn("NodeKeysRole"), "function").unwrap()
+    session_of("NodeKeysRole")
+}
+
+fn key_rotation() -> Principal {
+    session_of("KeyRotationRole")
 }
 
 fn node(index: usize) -> Principal {
@@ -155,6 +177,19 @@ fn pairs(owned: &[(&'static str, String)]) -> Context {
 
 fn secret(path: &str) -> String {
     format!("arn:aws:secretsmanager:eu-central-1:{HERE}:secret:{path}-AbCdEf")
+}
+
+fn parameter(path: &str) -> String {
+    format!("arn:aws:ssm:eu-central-1:{HERE}:parameter/{path}")
+}
+
+fn function_arn(name: &str) -> String {
+    format!("arn:aws:lambda:eu-central-1:{HERE}:function:{name}")
+}
+
+/// A secret, or a parameter, that a stack has made its own.
+fn owned_by(stack: &str) -> Context {
+    Context::new().with("aws:ResourceTag/keyboot:stack", stack)
 }
 
 fn assert_denied_by(statement: &str, decision: &Decision) {

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::{
     Deployed, OTHER_STACK, STACK, VIA_SECRETS_MANAGER, administrator, assert_denied_by, assert_not_allowed,
-    full, node_keys, pairs, role_arn, sealed_under, secret, stack,
+    full, function_arn, node_keys, owned_by, pairs, role_arn, sealed_under, secret, stack,
 };
-use crate::asking::HERE;
+use crate::asking::{ELSEWHERE, HERE};
 
 #[test]
 fn node_keys_seals_only_under_a_full_context() {
@@ -17,57 +17,43 @@ fn node_keys_seals_only_under_a_full_context() {
 
 #[test]
 fn node_keys_has_pairs_made_only_on_its_curves_under_a_full_context_and_never_in_plain() {
-    const MAKE: &str = "kms:GenerateDataKeyPairWithoutPlaintext";
     let deployed = Deployed::new(stack());
-    let on = |spec: &str, context: Context| {
-        deployed.node_keys_with_secrets_key(MAKE, context.with("kms:DataKeyPairSpec", spec))
-    };
-    for spec in ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_SECG_P256K1"] {
-        assert_full_context_only(|context| on(spec, context));
-    }
-    let whole = || pairs(&full("keyboot/tsm", "0"));
-    for spec in ["ECC_NIST_P521", "RSA_2048", "SM2", "ECC_NIST_EDWARDS25519"] {
-        assert_not_allowed(&on(spec, whole()), spec);
-    }
-    assert_not_allowed(&deployed.node_keys_with_secrets_key(MAKE, whole()), "no spec");
-    let via = Context::new().with("kms:ViaService", VIA_SECRETS_MANAGER);
-    assert_not_allowed(&on("ECC_NIST_P256", via), "through the store");
+    assert_pairs_only_sealed(|action, context| deployed.node_keys_with_secrets_key(action, context));
     // The key policy bounds the role, whatever else is attached to it.
-    for (action, context) in [
-        (MAKE, Context::new().with("kms:DataKeyPairSpec", "ECC_NIST_P256")),
-        ("kms:GenerateDataKeyPair", whole().with("kms:DataKeyPairSpec", "ECC_NIST_P256")),
-    ] {
-        let decision = deployed.with_secrets_key(node_keys(), &administrator(), action, context);
-        assert_eq!(decision, Decision::DeniedImplicitly(Side::Resource), "{action}");
-    }
-    // And the role's own policy bounds what the key policy would give.
-    for action in ["kms:GenerateDataKeyPair", "kms:GenerateDataKeyWithoutPlaintext"] {
-        let context = whole().with("kms:DataKeyPairSpec", "ECC_NIST_P256");
-        assert_not_allowed(&deployed.node_keys_with_secrets_key(action, context), action);
-    }
+    assert_bounded_by_the_key(|action, context| {
+        deployed.with_secrets_key(node_keys(), &administrator(), action, context)
+    });
 }
 
-/// Of everything that KMS can do with a key, the function may do two things by itself, and neither
-/// gives a private half or a plaintext back (Service Authorization Reference, "Actions defined by AWS
-/// Key Management Service").
 #[test]
 fn of_all_that_kms_does_node_keys_is_given_nothing_that_opens() {
-    const ACTIONS: &str = "CancelKeyDeletion ConnectCustomKeyStore CreateAlias CreateCustomKeyStore CreateGrant \
-        CreateKey Decrypt DeleteAlias DeleteCustomKeyStore DeleteImportedKeyMaterial DeriveSharedSecret \
-        DescribeCustomKeyStores DescribeKey DisableKey DisableKeyRotation DisconnectCustomKeyStore EnableKey \
-        EnableKeyRotation Encrypt GenerateDataKey GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext \
-        GenerateDataKeyWithoutPlaintext GenerateMac GenerateRandom GetKeyPolicy GetKeyRotationStatus \
-        GetParametersForImport GetPublicKey ImportKeyMaterial ListAliases ListGrants ListKeyPolicies \
-        ListKeyRotations ListKeys ListResourceTags ListRetirableGrants PutKeyPolicy ReEncryptFrom ReEncryptTo \
-        ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand ScheduleKeyDeletion Sign SynchronizeMultiRegionKey \
-        TagResource UntagResource UpdateAlias UpdateCustomKeyStore UpdateKeyDescription UpdatePrimaryRegion \
-        Verify VerifyMac";
     let deployed = Deployed::new(stack());
+    assert_given_nothing_that_opens(|action, context| deployed.node_keys_with_secrets_key(action, context));
+}
+
+/// Everything that KMS does (Service Authorization Reference, "Actions defined by AWS Key Management
+/// Service").
+pub(super) const KMS_ACTIONS: &str = "CancelKeyDeletion ConnectCustomKeyStore CreateAlias \
+    CreateCustomKeyStore CreateGrant CreateKey Decrypt DeleteAlias DeleteCustomKeyStore \
+    DeleteImportedKeyMaterial DeriveSharedSecret DescribeCustomKeyStores DescribeKey DisableKey \
+    DisableKeyRotation DisconnectCustomKeyStore EnableKey EnableKeyRotation Encrypt GenerateDataKey \
+    GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext GenerateDataKeyWithoutPlaintext GenerateMac \
+    GenerateRandom GetKeyPolicy GetKeyRotationStatus GetParametersForImport GetPublicKey ImportKeyMaterial \
+    ListAliases ListGrants ListKeyPolicies ListKeyRotations ListKeys ListResourceTags ListRetirableGrants \
+    PutKeyPolicy ReEncryptFrom ReEncryptTo ReplicateKey RetireGrant RevokeGrant RotateKeyOnDemand \
+    ScheduleKeyDeletion Sign SynchronizeMultiRegionKey TagResource UntagResource UpdateAlias \
+    UpdateCustomKeyStore UpdateKeyDescription UpdatePrimaryRegion Verify VerifyMac";
+
+/// Those of these actions, separated by blanks, that are allowed.
+pub(super) fn allowed(actions: &'static str, ask: impl Fn(&str) -> Decision) -> Vec<&'static str> {
+    actions.split_whitespace().filter(|action| ask(action).is_allowed()).collect()
+}
+
+/// Of everything that KMS can do with a key, a function may do two things by itself, and neither gives a
+/// private half or a plaintext back.
+pub(super) fn assert_given_nothing_that_opens(ask: impl Fn(&str, Context) -> Decision) {
     let allowed = |context: &dyn Fn() -> Context| {
-        let is_allowed = |action: &&str| {
-            deployed.node_keys_with_secrets_key(&format!("kms:{action}"), context()).is_allowed()
-        };
-        ACTIONS.split_whitespace().filter(is_allowed).collect::<Vec<_>>()
+        allowed(KMS_ACTIONS, |action| ask(&format!("kms:{action}"), context()))
     };
     let spec = || Context::new().with("kms:DataKeyPairSpec", "ECC_NIST_P256");
     let full = || pairs(&full("keyboot/tsm", "0")).with("kms:DataKeyPairSpec", "ECC_NIST_P256");
@@ -81,8 +67,43 @@ fn of_all_that_kms_does_node_keys_is_given_nothing_that_opens() {
     assert_eq!(allowed(&trial), ["Decrypt", "GenerateDataKey"]);
 }
 
+const MAKE: &str = "kms:GenerateDataKeyPairWithoutPlaintext";
+
+/// Pairs are made on the curves of P2P keys, under a full context, and never in plain.
+pub(super) fn assert_pairs_only_sealed(ask: impl Fn(&str, Context) -> Decision) {
+    let on = |spec: &str, context: Context| ask(MAKE, context.with("kms:DataKeyPairSpec", spec));
+    for spec in ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_SECG_P256K1"] {
+        assert_full_context_only(|context| on(spec, context));
+    }
+    let whole = || pairs(&full("keyboot/tsm", "0"));
+    for spec in ["ECC_NIST_P521", "RSA_2048", "SM2", "ECC_NIST_EDWARDS25519"] {
+        assert_not_allowed(&on(spec, whole()), spec);
+    }
+    assert_not_allowed(&ask(MAKE, whole()), "no spec");
+    let via = Context::new().with("kms:ViaService", VIA_SECRETS_MANAGER);
+    assert_not_allowed(&on("ECC_NIST_P256", via), "through the store");
+    for action in ["kms:GenerateDataKeyPair", "kms:GenerateDataKeyWithoutPlaintext"] {
+        let context = whole().with("kms:DataKeyPairSpec", "ECC_NIST_P256");
+        assert_not_allowed(&ask(action, context), action);
+    }
+}
+
+/// What the key's policy leaves a function whose role has every right of its own.
+pub(super) fn assert_bounded_by_the_key(ask: impl Fn(&str, Context) -> Decision) {
+    let spec = |context: Context| context.with("kms:DataKeyPairSpec", "ECC_NIST_P256");
+    for (action, context) in [
+        (MAKE, spec(Context::new())),
+        ("kms:GenerateDataKeyPair", spec(pairs(&full("keyboot/tsm", "0")))),
+        ("kms:Decrypt", Context::new()),
+        ("kms:Decrypt", pairs(&full("keyboot/tsm", "0"))),
+        ("kms:CreateGrant", Context::new()),
+    ] {
+        assert_eq!(ask(action, context), Decision::DeniedImplicitly(Side::Resource), "{action}");
+    }
+}
+
 /// What is asked for is given under a full context of the namespace, and under no other.
-fn assert_full_context_only(encrypt: impl Fn(Context) -> Decision) {
+pub(super) fn assert_full_context_only(encrypt: impl Fn(Context) -> Decision) {
     let whole = full("keyboot/tsm", "0");
     assert!(encrypt(pairs(&whole)).is_allowed());
     assert!(encrypt(pairs(&full("keyboot/other", "7"))).is_allowed(), "another cluster of the namespace");
@@ -107,12 +128,19 @@ fn assert_full_context_only(encrypt: impl Fn(Context) -> Decision) {
 #[test]
 fn node_keys_decrypts_only_through_the_store() {
     let deployed = Deployed::new(stack());
+    assert_decrypts_only_a_trial(|action, context| deployed.node_keys_with_secrets_key(action, context));
+    // The key policy bounds the role, whatever else is attached to it.
+    let decision = deployed.with_secrets_key(node_keys(), &administrator(), "kms:Decrypt", Context::new());
+    assert_eq!(decision, Decision::DeniedImplicitly(Side::Resource));
+}
+
+/// The store tries the key in a function's name, and opens nothing that is stored.
+pub(super) fn assert_decrypts_only_a_trial(ask: impl Fn(&str, Context) -> Decision) {
     let through_the_store = |version: &str| {
         let mine = secret("keyboot/tsm/node/0/p2p-key");
         sealed_under(&[("SecretARN", &mine), ("SecretVersionId", version)])
             .with("kms:ViaService", VIA_SECRETS_MANAGER)
     };
-    let ask = |action: &str, context: Context| deployed.node_keys_with_secrets_key(action, context);
     // What the store tries when a secret gets its key.
     assert!(ask("kms:Decrypt", through_the_store("RequestToValidateKeyAccess")).is_allowed());
     assert!(ask("kms:GenerateDataKey", through_the_store("RequestToValidateKeyAccess")).is_allowed());
@@ -131,11 +159,8 @@ fn node_keys_decrypts_only_through_the_store() {
     }
     for action in ["kms:CreateGrant", "kms:ReEncryptFrom", "kms:GenerateDataKeyPair", "kms:PutKeyPolicy"] {
         let via = Context::new().with("kms:ViaService", VIA_SECRETS_MANAGER);
-        assert_not_allowed(&deployed.node_keys_with_secrets_key(action, via), action);
+        assert_not_allowed(&ask(action, via), action);
     }
-    // The key policy bounds the role, whatever else is attached to it.
-    let decision = deployed.with_secrets_key(node_keys(), &administrator(), "kms:Decrypt", Context::new());
-    assert_eq!(decision, Decision::DeniedImplicitly(Side::Resource));
 }
 
 #[test]
@@ -315,7 +340,9 @@ fn node_keys_publishes_only_under_its_namespace() {
     let parameter = |path: &str| format!("arn:aws:ssm:eu-central-1:{HERE}:parameter/{path}");
     for action in ["ssm:PutParameter", "ssm:GetParameters", "ssm:DeleteParameters", "ssm:AddTagsToResource"] {
         let ask = |path: &str| deployed.node_keys(action, &parameter(path), Context::new());
-        for path in ["node/0/record", "node/0/env", "roster/index", "roster/1/page/0", "intent/0123"] {
+        for path in
+            ["node/0/record", "node/0/env", "node/0/lease", "roster/index", "roster/1/page/0", "intent/0123"]
+        {
             assert!(ask(&format!("keyboot/tsm/{path}")).is_allowed(), "{action} {path}");
         }
         assert_not_allowed(&ask("elsewhere/tsm/node/0/record"), action);
@@ -353,4 +380,69 @@ fn node_keys_says_who_may_read_its_own_secrets_and_never_everybody() {
     let shared = Deployed::new(stack().parameter("ClientStackIds", OTHER_STACK));
     let theirs = blocked(of(OTHER_STACK));
     assert!(shared.node_keys("secretsmanager:PutResourcePolicy", &mine, theirs).is_allowed());
+}
+
+/// Whoever has a secret rotated chooses the function that is handed the right to renew it.
+#[test]
+fn node_keys_has_its_own_secrets_rotated_by_key_rotation_and_by_nothing_else() {
+    let deployed = Deployed::new(stack());
+    let shared = Deployed::new(stack().parameter("ClientStackIds", OTHER_STACK));
+    let (mine, foreign) = (secret("keyboot/tsm/node/0/p2p-key"), secret("elsewhere/tsm/node/0/p2p-key"));
+    let function = function_arn("KeyRotationFunction");
+    let by = |function: &str, context: Context| context.with("secretsmanager:RotationLambdaARN", function);
+    let rotate =
+        |resource: &str, context| deployed.node_keys("secretsmanager:RotateSecret", resource, context);
+    assert!(rotate(&mine, by(&function, owned_by(STACK))).is_allowed());
+    for (other, why) in [
+        (function_arn("NodeKeysFunction"), "itself"),
+        (format!("{function}:1"), "a version, which may be an old one"),
+        (function.replace(HERE, ELSEWHERE), "another account's"),
+        (function.replace("eu-central-1", "eu-west-1"), "another Region's"),
+    ] {
+        assert_not_allowed(&rotate(&mine, by(&other, owned_by(STACK))), why);
+    }
+    // A rotation that is asked for without a function is by the one that is set, whichever that is.
+    assert_not_allowed(&rotate(&mine, owned_by(STACK)), "by a function that is not named");
+    assert_not_allowed(&rotate(&mine, by(&function, owned_by(OTHER_STACK))), "another stack's");
+    assert_not_allowed(&rotate(&mine, by(&function, Context::new())), "nobody's");
+    assert_not_allowed(&rotate(&foreign, by(&function, owned_by(STACK))), "outside the namespace");
+
+    let cancel =
+        |resource: &str, context| deployed.node_keys("secretsmanager:CancelRotateSecret", resource, context);
+    assert!(cancel(&mine, owned_by(STACK)).is_allowed());
+    assert_not_allowed(&cancel(&mine, owned_by(OTHER_STACK)), "another stack's");
+    assert_not_allowed(&cancel(&mine, Context::new()), "nobody's");
+    assert_not_allowed(&cancel(&foreign, owned_by(STACK)), "outside the namespace");
+
+    for (action, context) in [
+        ("secretsmanager:RotateSecret", by(&function, owned_by(OTHER_STACK))),
+        ("secretsmanager:CancelRotateSecret", owned_by(OTHER_STACK)),
+    ] {
+        assert!(shared.node_keys(action, &mine, context).is_allowed(), "{action} of a client's");
+    }
+}
+
+/// Secrets Manager takes a function from those who may invoke it (Secrets Manager API Reference,
+/// `RotateSecret`). The other one is where its own failures go.
+#[test]
+fn node_keys_invokes_key_rotation_and_unanswered_and_passes_no_role_on() {
+    let deployed = Deployed::new(stack());
+    let ask = |action: &str, resource: &str| deployed.node_keys(action, resource, Context::new());
+    for function in ["KeyRotationFunction", "UnansweredFunction"] {
+        assert!(ask("lambda:InvokeFunction", &function_arn(function)).is_allowed(), "{function}");
+        for action in ["lambda:AddPermission", "lambda:UpdateFunctionCode", "lambda:GetFunction"] {
+            assert_not_allowed(&ask(action, &function_arn(function)), action);
+        }
+    }
+    for other in ["NodeKeysFunction", "KeyRotationFunction:1", "another"] {
+        assert_not_allowed(&ask("lambda:InvokeFunction", &function_arn(other)), other);
+    }
+    for role in ["NodeKeysRole", "KeyRotationRole", "SchedulerRole"] {
+        assert_not_allowed(&ask("iam:PassRole", &role_arn(role)), role);
+    }
+    let schedule =
+        format!("arn:aws:scheduler:eu-central-1:{HERE}:schedule/default/keyboot-RetirementSchedule");
+    for action in ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"] {
+        assert_not_allowed(&ask(action, &schedule), action);
+    }
 }

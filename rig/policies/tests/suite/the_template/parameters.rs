@@ -3,24 +3,16 @@
 use policies::{Context, Decision, Request, Side, Target, decide};
 
 use super::{
-    Deployed, OTHER_STACK, STACK, VIA_SECRETS_MANAGER, assert_denied_by, assert_not_allowed, node,
-    sealed_under, stack,
+    Deployed, OTHER_STACK, STACK, VIA_SECRETS_MANAGER, assert_denied_by, assert_not_allowed, node, owned_by,
+    parameter, sealed_under, stack,
 };
 use crate::asking::HERE;
 
 const VIA_PARAMETER_STORE: &str = "ssm.eu-central-1.amazonaws.com";
 const PURPOSES: [&str; 4] = ["p2p-key", "share-encryption-password", "management-key", "api-key/default"];
 
-fn parameter(path: &str) -> String {
-    format!("arn:aws:ssm:eu-central-1:{HERE}:parameter/{path}")
-}
-
-fn through_the_store(parameter: &str) -> Context {
+pub(super) fn through_the_store(parameter: &str) -> Context {
     sealed_under(&[("PARAMETER_ARN", parameter)]).with("kms:ViaService", VIA_PARAMETER_STORE)
-}
-
-fn owned_by(stack: &str) -> Context {
-    Context::new().with("aws:ResourceTag/keyboot:stack", stack)
 }
 
 #[test]
@@ -171,14 +163,18 @@ fn the_roles_policies_fit() {
     for stack in [stack(), stack().parameter("ClientStackIds", OTHER_STACK), adopting] {
         let deployed = Deployed::new(stack);
         let resolved = &deployed.resolved;
-        let length = |wanted: &str| -> usize {
+        let lengths = |wanted: &str, role: &str| -> Vec<usize> {
             let policies = resolved.resources().filter(|(_, kind)| *kind == wanted);
             let policies = policies.map(|(id, _)| resolved.resource(id).unwrap());
-            let of_role = policies.filter(|one| one["Roles"] == serde_json::json!(["NodeKeysRole"]));
-            of_role.map(|one| one["PolicyDocument"].to_string().len()).sum()
+            let of_role = policies.filter(|one| one["Roles"] == serde_json::json!([role]));
+            of_role.map(|one| one["PolicyDocument"].to_string().len()).collect()
         };
-        let (inline, managed) = (length("AWS::IAM::Policy"), length("AWS::IAM::ManagedPolicy"));
-        assert!((2_000..9_500).contains(&inline), "{inline}");
-        assert!((2_000..5_500).contains(&managed), "{managed}");
+        for (role, managed_policies) in [("NodeKeysRole", 2), ("KeyRotationRole", 0)] {
+            let inline: usize = lengths("AWS::IAM::Policy", role).iter().sum();
+            let managed = lengths("AWS::IAM::ManagedPolicy", role);
+            assert!((2_000..9_500).contains(&inline), "{role}: {inline}");
+            assert_eq!(managed.len(), managed_policies, "{role}");
+            assert!(managed.iter().all(|length| (500..5_500).contains(length)), "{role}: {managed:?}");
+        }
     }
 }

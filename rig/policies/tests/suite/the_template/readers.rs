@@ -110,6 +110,7 @@ fn each_role_uses_the_key_for_what_it_is_named_for_and_nothing_else() {
         (role(ELSEWHERE, "path/node-10"), vec![]),
         (role(HERE, "admin"), vec![]),
         (role(HERE, "NodeKeysRole"), vec![]),
+        (role(HERE, "KeyRotationRole"), vec![]),
     ] {
         assert_eq!(used(&deployed, &who), wanted.into_iter().collect(), "{who}");
     }

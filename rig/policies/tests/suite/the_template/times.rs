@@ -10,6 +10,8 @@ const LONGEST: u64 = 3600;
 const PAUSES: u64 = 60 + 120;
 /// What is kept for those and for what else takes time.
 const RESERVE: u64 = 300;
+/// The shortest time between two rotations of a secret (Secrets Manager User Guide, "Rotation schedules").
+const SHORTEST_INTERVAL: u64 = 4 * 3600;
 
 struct Function {
     timeout: u64,
@@ -46,14 +48,21 @@ fn whatever_time_a_run_is_given_cloudformation_waits_for_all_runs_and_then_for_u
         assert!((node_keys.runs - 1) * node_keys.timeout + PAUSES < node_keys.age, "{seconds}");
         let alarm = number("NodeKeysDurationAlarm", "Threshold");
         assert_eq!(alarm, node_keys.timeout * 900, "nine tenths, in milliseconds");
+        // Nobody waits for key-rotation, and what it is asked for comes again. It is given up before that.
+        let key_rotation = function("KeyRotationFunction", "KeyRotationInvocation");
+        assert!((key_rotation.runs - 1) * key_rotation.timeout + PAUSES < key_rotation.age, "{seconds}");
+        assert!(key_rotation.given_up() < SHORTEST_INTERVAL, "{seconds}");
     }
 }
 
 #[test]
-fn the_function_is_told_the_throughput_that_the_account_has() {
+fn the_functions_are_told_the_throughput_that_the_account_has() {
     for (throughput, puts) in [("Standard", "3"), ("Higher", "10")] {
         let resolved = resolve(stack().parameter("ParameterThroughput", throughput));
-        let function = resolved.resource("NodeKeysFunction").unwrap();
-        assert_eq!(function["Environment"]["Variables"]["KEYBOOT_PARAMETER_PUTS_PER_SECOND"], puts);
+        for function in ["NodeKeysFunction", "KeyRotationFunction"] {
+            let properties = resolved.resource(function).unwrap();
+            let told = &properties["Environment"]["Variables"]["KEYBOOT_PARAMETER_PUTS_PER_SECOND"];
+            assert_eq!(told, puts, "{function}");
+        }
     }
 }

@@ -30,6 +30,7 @@ fn every_policy_is_understood() {
         "kms:ViaService",
         "secretsmanager:BlockPublicPolicy",
         "secretsmanager:RecoveryWindowInDays",
+        "secretsmanager:RotationLambdaARN",
         "ssm:Overwrite",
     ];
     let adopting =
@@ -41,7 +42,12 @@ fn every_policy_is_understood() {
         .parameter("ShareDocuments", "true");
     let serving = stack().parameter("ClientStackIds", OTHER_STACK);
     let read_parameters = read.clone().parameter("Store", "ParameterStore");
-    for stack in [stack(), adopting, read, read_parameters, serving, Stack::new(STACK).unwrap()] {
+    let rotating = stack()
+        .parameter("RotateApiKeysEvery", "cron(0 8 1 * ? *)")
+        .parameter("RotateP2pKeysEvery", "cron(0 8 1 1/3 ? *)");
+    let rotating_parameters = rotating.clone().parameter("Store", "ParameterStore");
+    let stacks = [stack(), adopting, read, read_parameters, serving, rotating, rotating_parameters];
+    for stack in stacks.into_iter().chain([Stack::new(STACK).unwrap()]) {
         let resolved = resolve(stack);
         let mut counted = 0;
         for (id, kind) in resolved.resources() {
@@ -79,7 +85,7 @@ fn every_policy_is_understood() {
             }
             counted += 1;
         }
-        assert!(counted >= 6, "{counted} policies");
+        assert!(counted >= 12, "{counted} policies");
     }
 }
 
