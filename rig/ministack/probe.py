@@ -993,25 +993,47 @@ def schedules_fire_as_their_role_with_their_context(rig: Rig) -> None:
     expect(code == "ValidationException", code)
     create("bare", "bare", f"at({at})")
     one = create("one", "good", f"at({at})")
+    of_the_group = json.loads(trust("scheduler.amazonaws.com"))
+    of_the_group["Statement"][0]["Condition"] = {
+        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["Group", "Arn"]}},
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+    }
+    own = {"Version": "2012-10-17", "Statement": [allow("lambda:InvokeFunction")]}
+    policies = [{"PolicyName": "own", "PolicyDocument": own}]
+    role = {"Fn::GetAtt": ["Role", "Arn"]}
     resources = {
+        "Group": {"Type": "AWS::Scheduler::ScheduleGroup"},
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {"AssumeRolePolicyDocument": of_the_group, "Policies": policies},
+        },
         "Rate": {
             "Type": "AWS::Scheduler::Schedule",
             "Properties": {
+                "GroupName": {"Ref": "Group"},
                 "ScheduleExpression": "rate(1 days)",
                 "ScheduleExpressionTimezone": "Europe/Zurich",
                 "FlexibleTimeWindow": {"Mode": "OFF"},
-                "Target": {"Arn": function.arn, "RoleArn": roles["good"], "Input": text("rate")},
+                "Target": {"Arn": function.arn, "RoleArn": role, "Input": text("rate")},
             },
-        }
+        },
     }
     stack = Stack(rig, "schedule")
-    made = rig.formation.create_stack(StackName=stack.name, TemplateBody=json.dumps({"Resources": resources}))
+    made = rig.formation.create_stack(
+        StackName=stack.name,
+        TemplateBody=json.dumps({"Resources": resources}),
+        Capabilities=["CAPABILITY_IAM"],
+    )
     stack.stack_id = made["StackId"]
     expect(stack.settled()["StackStatus"] == "CREATE_COMPLETE", stack.events("Rate"))
-    name = rig.formation.describe_stack_resource(StackName=stack.name, LogicalResourceId="Rate")
-    name = name["StackResourceDetail"]["PhysicalResourceId"]
-    kept = scheduler.get_schedule(Name=name)
+    described = rig.formation.describe_stack_resources(StackName=stack.name)["StackResources"]
+    ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in described}
+    name, group = ids["Rate"], ids["Group"]
+    kept = scheduler.get_schedule(Name=name, GroupName=group)
     expect(kept["ScheduleExpressionTimezone"] == "Europe/Zurich", kept)
+    roles["of the group"] = iam.get_role(RoleName=ids["Role"])["Role"]["Arn"]
+    code = refusal(lambda: create("elsewhere", "of the group", f"at({at})"))
+    expect(code == "ValidationException", code)
     # Each fails at first and is invoked again: a function is invoked asynchronously.
     until(lambda: len(function.lines()) == 4, function.lines)
     events = sorted((line["event"] for line in function.lines()), key=lambda event: event["which"])
@@ -1020,8 +1042,11 @@ def schedules_fire_as_their_role_with_their_context(rig: Rig) -> None:
     expect(first["scheduled-time"] == f"{at}Z" and first["schedule-arn"] == one, first)
     expect(first["attempt-number"] == "1" and "<" not in first["execution-id"], first)
     expect(stack.delete()["StackStatus"] == "DELETE_COMPLETE", "not deleted")
-    code = refusal(lambda: scheduler.get_schedule(Name=name))
-    expect(code == "ResourceNotFoundException", code)
+    for gone in (
+        lambda: scheduler.get_schedule(Name=name, GroupName=group),
+        lambda: scheduler.get_schedule_group(Name=group),
+    ):
+        expect(refusal(gone) == "ResourceNotFoundException", group)
 
 
 # --- async_custom_resources, function_environment, function_limits -------------------------------

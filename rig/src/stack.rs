@@ -253,8 +253,12 @@ impl Deployment {
 
     /// The stack's events, the oldest first.
     async fn events(&self, id: &str) -> anyhow::Result<Vec<StackEvent>> {
-        let answer = self.cloud.cloudformation().describe_stack_events().stack_name(id).send().await;
-        let mut events = answer.context("describing the stack's events")?.stack_events.unwrap_or_default();
+        let mut pages =
+            self.cloud.cloudformation().describe_stack_events().stack_name(id).into_paginator().send();
+        let mut events = Vec::new();
+        while let Some(page) = pages.next().await {
+            events.extend(page.context("describing the stack's events")?.stack_events.unwrap_or_default());
+        }
         events.reverse();
         Ok(events)
     }

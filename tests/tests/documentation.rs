@@ -130,6 +130,30 @@ fn properties_of(example: &Resolved, id: &str, kind: &str) -> Option<Value> {
     Some(nested.resource("Keys").unwrap())
 }
 
+/// CloudFormation takes 200 outputs and 500 resources (CloudFormation User Guide, "Understand CloudFormation
+/// quotas").
+#[test]
+fn the_kms_stack_ends_at_as_many_nodes_as_the_readme_says() {
+    let template = Template::read(&std::fs::read_to_string(rig::template()).unwrap()).unwrap();
+    let stack = || {
+        let stack = Stack::new(STACK).unwrap().parameter("Store", "ParameterStore");
+        let stack = stack.parameter("ReaderAccounts", "444455556666").parameter("ShareDocuments", "true");
+        let every = "cron(0 8 1 * ? *)";
+        stack.parameter("RotateApiKeysEvery", every).parameter("RotateP2pKeysEvery", every)
+    };
+    let fits = |nodes: &usize| {
+        let nodes: Vec<_> = (0..*nodes).map(|index| index.to_string()).collect();
+        let resolved = template.resolve(&stack().parameter("Nodes", &nodes.join(","))).unwrap();
+        resolved.outputs().count() <= 200 && resolved.resources().count() <= 500
+    };
+    let most = (1..200).take_while(fits).last().unwrap();
+    let readme = readme();
+    assert!(
+        readme.contains(&format!("(the KMS Stack itself ends at {most} nodes,")),
+        "{most} nodes fit, and the README says another number"
+    );
+}
+
 /// Each example is a template, whose resources node-keys accepts (cfn-lint looks at them as templates:
 /// `cargo xtask test --templates`).
 #[test]

@@ -21,10 +21,8 @@ const STEP: &str = "Step";
 /// The credential that some of them bring.
 const TOKEN: &str = "RotationToken";
 
-/// The wait for a record that somebody else is writing; each next one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The last of them: more than a minute in all, for which whoever died over a record holds it up.
-const LAST_PAUSE: Duration = Duration::from_secs(32);
+/// More than any wait for somebody else takes: Lambda's own limit is what ends a run.
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Rotates what it is asked to.
 #[derive(Debug)]
@@ -83,11 +81,8 @@ impl KeyRotation {
 
     async fn scheduled(&self, event: &Value) -> Result<String, String> {
         let asked = Scheduled::parse(event).map_err(|fault| fault.to_string())?;
-        let work = async || {
-            let now = Timestamp::now();
-            Box::pin(scheduled::carry_out(&self.world, &self.pinned, &asked, now)).await
-        };
-        let told = in_turn(work).await.map_err(|error| error.to_string())?;
+        let work = async || Box::pin(scheduled::carry_out(&self.world, &self.pinned, &asked)).await;
+        let told = aws::in_turn(|| PATIENCE, work).await.map_err(|error| error.to_string())?;
         Ok(if told.is_empty() { "there was nothing to do".to_owned() } else { told.join("; ") })
     }
 
@@ -104,7 +99,7 @@ impl KeyRotation {
             let now = Timestamp::now();
             step(Rotation { store: Store::SecretsManager, cluster, slot, token, now }).await
         };
-        Ok(in_turn(work).await?)
+        Ok(aws::in_turn(|| PATIENCE, work).await?)
     }
 }
 
@@ -167,16 +162,4 @@ fn secret_of(secret_id: &SecretId) -> Option<(ClusterName, Slot)> {
     let name = secret_id.as_str().rsplit(':').next()?;
     let name = name.get(..name.len().checked_sub(7)?)?;
     ClusterName::of_secret(name)
-}
-
-/// Does work on a record in its turn: again, where somebody else was writing it.
-async fn in_turn<T>(work: impl AsyncFn() -> Result<T, ProvisionError>) -> Result<T, ProvisionError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match work().await {
-            Err(ProvisionError::Busy { .. }) if pause <= LAST_PAUSE => tokio::time::sleep(pause).await,
-            done => return done,
-        }
-        pause *= 2;
-    }
 }

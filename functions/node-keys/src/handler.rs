@@ -58,10 +58,14 @@ impl NodeKeys {
         let id = owner_id(request, request.id_after_success().as_str())
             .ok_or_else(|| Failure::new("the physical id is not one that this function gave"))?;
         let before = request.old_properties.as_ref().map(|old| LenientSpec::read(old.as_map()));
-        let operation = operation(request, kind, id, deadline);
-        // On the heap: the future holds every step of an operation.
-        let work = provisioning::reconcile(&self.world, &self.pinned, &operation, &spec, before.as_ref());
-        let outcome = Box::pin(work).await.map_err(failure)?;
+        // Again where a rotation was at work: it finds its own work done.
+        let work = async || {
+            let operation = operation(request, kind, id.clone(), deadline);
+            // On the heap: the future holds every step of an operation.
+            let work = provisioning::reconcile(&self.world, &self.pinned, &operation, &spec, before.as_ref());
+            Box::pin(work).await
+        };
+        let outcome = aws::in_turn(|| deadline.remaining(), work).await.map_err(failure)?;
         let mut success = Success::default();
         for (name, value) in outcome.attributes(data_budget(request)) {
             success = success.with(name, value);

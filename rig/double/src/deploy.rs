@@ -282,6 +282,9 @@ impl Deployment<'_> {
             "AWS::IAM::Role" => iam("role"),
             "AWS::IAM::ManagedPolicy" => iam("policy"),
             "AWS::Logs::LogGroup" => self.place.arn("logs", &format!("log-group:{physical_id}:*")),
+            "AWS::Scheduler::ScheduleGroup" => {
+                self.place.arn("scheduler", &format!("schedule-group/{physical_id}"))
+            }
             "AWS::Serverless::Function" => self.place.arn("lambda", &format!("function:{physical_id}")),
             _ => return,
         };

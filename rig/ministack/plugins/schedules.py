@@ -4,9 +4,11 @@ AWS: keywords in the input of a target, such as `<aws.scheduler.scheduled-time>`
 invocation (EventBridge Scheduler User Guide, "Adding context attributes in EventBridge Scheduler"). A
 rate() schedule without StartDate begins at once ("Schedule types in EventBridge Scheduler"). A target is
 invoked as the execution role, which scheduler.amazonaws.com must be able to assume ("Setting up Amazon
-EventBridge Scheduler", execution role); a function is invoked asynchronously, as by an EventBridge rule
-(Lambda Developer Guide, "Invoke a Lambda function on a schedule"). A schedule of a template has all
-properties but ActionAfterCompletion (CloudFormation Template Reference, AWS::Scheduler::Schedule).
+EventBridge Scheduler", execution role) for the schedule's account and group, aws:SourceAccount and
+aws:SourceArn ("Confused deputy prevention in EventBridge Scheduler"); a function is invoked asynchronously,
+as by an EventBridge rule (Lambda Developer Guide, "Invoke a Lambda function on a schedule"). A schedule of a
+template has all properties but ActionAfterCompletion (CloudFormation Template Reference,
+AWS::Scheduler::Schedule).
 MiniStack: passes keywords on as they are written; waits one interval first; looks at no role; invokes a
 function once, whatever becomes of it; never fires an at() schedule whose name has fired before; drops half
 the properties of a template's schedule and calls one that was refused made.
@@ -33,6 +35,7 @@ TARGETS = {
     "ministack.services.scheduler:_update_schedule": "93f7fec4f7d84d8f",
     "ministack.services.scheduler:_tick_schedules": "0ece514e91205b1d",
     "ministack.services.scheduler:_error": "89d509cf299a8f7f",
+    "ministack.services.scheduler:_group_arn": "748eaba658bd61f3",
     "ministack.services.scheduler:_to_epoch": "171d744977fd4531",
     "ministack.services.scheduler:_at_time_epoch": "6f3f5ab6fca1cc72",
     "ministack.services.eventbridge:_invoke_target": "550e304af0809563",
@@ -65,7 +68,7 @@ def apply() -> None:
 
     def invoke(target: dict, event: dict, rule: dict, view: Any = None) -> None:
         if event.get("Source") == "aws.scheduler" and ":schedule/" in (rule or {}).get("Arn", ""):
-            if not _role_may_invoke(target):
+            if not _role_may_invoke(target, rule["GroupName"]):
                 logger.error("%s: its role may not invoke %s", rule["Arn"], target["Arn"])
                 return
             if target.get("Input"):
@@ -81,14 +84,13 @@ def apply() -> None:
 
 def _kept(keep: Any) -> Any:
     def keep_schedule(name: str, body: dict) -> tuple:
-        role = (body.get("Target") or {}).get("RoleArn")
-        if role and not _assumable(role):
+        role, group = (body.get("Target") or {}).get("RoleArn"), body.get("GroupName", "default")
+        if role and not _assumable(role, group):
             return scheduler._error(
                 400,
                 "ValidationException",
                 "The execution role you provide must allow AWS EventBridge Scheduler to assume the role.",
             )
-        group = body.get("GroupName", "default")
         before = (scheduler._schedules.get(f"{group}/{name}") or {}).get("ScheduleExpression")
         answer = keep(name, body)
         expression = body.get("ScheduleExpression")
@@ -129,28 +131,30 @@ def _invoke_function(arn: str, payload: str) -> None:
 # --- the execution role -----------------------------------------------------------------------
 
 
-def _assumable(role_arn: str) -> bool:
+def _assumable(role_arn: str, group: str) -> bool:
     if not app.AUTH:
         return True
     role = iam._roles.get_scoped(get_account_id(), None, role_arn.rpartition("/")[2])
     trust = (role or {}).get("AssumeRolePolicyDocument")
-    request = _request("*", "Service", "sts:AssumeRole", role_arn)
+    request = _request("*", "Service", "sts:AssumeRole", role_arn, group)
     return iam_evaluator.evaluate_resource_policy(trust, request, service=PRINCIPAL).decision == "Allow"
 
 
-def _role_may_invoke(target: dict) -> bool:
+def _role_may_invoke(target: dict, group: str) -> bool:
     """Only what invokes a function is judged."""
     if not app.AUTH or ":lambda:" not in target["Arn"]:
         return True
     role, account = target.get("RoleArn", ""), get_account_id()
     name = role.rpartition("/")[2]
-    request = _request(role, "AssumedRole", "lambda:InvokeFunction", target["Arn"])
+    request = _request(role, "AssumedRole", "lambda:InvokeFunction", target["Arn"], group)
     policies = iam_evaluator._gather_role_policies(name, account)
     limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
-    return _assumable(role) and iam_evaluator.evaluate(request, policies, *limits).decision == "Allow"
+    return _assumable(role, group) and iam_evaluator.evaluate(request, policies, *limits).decision == "Allow"
 
 
-def _request(principal: str, kind: str, action: str, resource: str) -> iam_evaluator.EvalContext:
+def _request(
+    principal: str, kind: str, action: str, resource: str, group: str
+) -> iam_evaluator.EvalContext:
     return iam_evaluator.EvalContext(
         principal_arn=principal,
         principal_type=kind,
@@ -158,7 +162,10 @@ def _request(principal: str, kind: str, action: str, resource: str) -> iam_evalu
         action=action,
         resource_arn=resource,
         region=get_region(),
-        service_context={"aws:sourceaccount": get_account_id()},
+        service_context={
+            "aws:sourceaccount": get_account_id(),
+            "aws:sourcearn": scheduler._group_arn(group),
+        },
     )
 
 

@@ -21,8 +21,10 @@ mod session;
 mod settings;
 mod stacks;
 mod stores;
+mod turns;
 
 pub use audit::JsonLines;
 pub use rates::Rates;
 pub use session::AwsWorld;
 pub use settings::{Credentials, KeyArnError, Rotator, Settings, SettingsFault, SigningKeyArn};
+pub use turns::in_turn;

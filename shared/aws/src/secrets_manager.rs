@@ -14,6 +14,7 @@ use provisioning::ports::{
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
 use provisioning::store::Store;
+use provisioning::version_label::VersionLabel;
 
 use crate::failure::{code, failure};
 use crate::secret_policy;
@@ -108,7 +109,7 @@ impl SecretsManager<'_> {
             Err(error) => match failure("PutSecretValue", version.arn, &error) {
                 // To compare a value with the one that is there under this token, the store would have to
                 // open it for us, which no policy lets it: so it is for a duplicate, and after a lost answer.
-                PortError::Denied { .. } if self.has_version(version.arn, version.token).await? => {
+                PortError::Denied { .. } if self.has_value(version.arn, version.token).await? => {
                     Err(exists())
                 }
                 failure => Err(failure),
@@ -249,16 +250,53 @@ impl SecretsManager<'_> {
             .rotation_lambda_arn(&schedule.function)
             .rotation_rules(rules)
             .rotate_immediately(false);
-        call.send().await.map(drop).map_err(|error| failure("RotateSecret", arn, &error))
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            match call.clone().send().await {
+                Ok(_) => return Ok(()),
+                // A rotation or its trial is under way (the same page): both take seconds. What takes longer
+                // has stopped, and would be in the way for ever.
+                Err(error) if code(&error) == Some(INVALID_REQUEST) && attempt <= TRIES => {
+                    let facts = self.describe(arn).await?;
+                    if facts.as_ref().is_some_and(|facts| facts.rotation.as_ref() == Some(schedule)) {
+                        return Ok(());
+                    }
+                    if attempt == TRIES {
+                        self.end_rotation(arn, facts.as_ref()).await?;
+                    } else {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                Err(error) => return Err(failure("RotateSecret", arn, &error)),
+            }
+            pause *= 2;
+        }
+        Ok(())
     }
 
+    /// Labels are left as they are by that (Secrets Manager API Reference, `CancelRotateSecret`), and what is
+    /// pending would keep another rotation from ever beginning.
     pub(crate) async fn stop_rotating(&self, arn: &str) -> Result<(), PortError> {
         let call = self.0.secrets().cancel_rotate_secret().secret_id(arn);
-        call.send().await.map(drop).map_err(|error| failure("CancelRotateSecret", arn, &error))
+        call.send().await.map_err(|error| failure("CancelRotateSecret", arn, &error))?;
+        let facts = self.describe(arn).await?;
+        self.end_rotation(arn, facts.as_ref()).await
     }
 
-    async fn has_version(&self, arn: &str, version_id: &str) -> Result<bool, PortError> {
-        Ok(self.describe(arn).await?.is_some_and(|facts| facts.versions.contains_key(version_id)))
+    /// Takes the label of a rotation that is under way from its version.
+    async fn end_rotation(&self, arn: &str, facts: Option<&SecretFacts>) -> Result<(), PortError> {
+        let Some(facts) = facts else { return Ok(()) };
+        match facts.staged(PENDING).filter(|pending| facts.staged(CURRENT) != Some(*pending)) {
+            Some(pending) => self.unlabel_version(arn, pending, PENDING).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a value of ours was put as this version. One that a rotation has begun is there before.
+    async fn has_value(&self, arn: &str, version_id: &str) -> Result<bool, PortError> {
+        let facts = self.describe(arn).await?;
+        let labels = facts.as_ref().and_then(|facts| facts.versions.get(version_id));
+        Ok(labels.is_some_and(|labels| labels.iter().any(|label| label.parse::<VersionLabel>().is_ok())))
     }
 
     async fn describe(&self, id: &str) -> Result<Option<SecretFacts>, PortError> {

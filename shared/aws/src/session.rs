@@ -13,7 +13,8 @@ use aws_types::region::Region;
 use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use provisioning::ports::{Pace, Workload};
+use jiff::Timestamp;
+use provisioning::ports::{Clock, Pace, Workload};
 use provisioning::principals::RoleArn;
 use provisioning::store::Store;
 
@@ -129,6 +130,12 @@ impl AwsWorld {
 
     pub(crate) fn stacks(&self) -> &aws_sdk_cloudformation::Client {
         self.stacks.get_or_init(|| aws_sdk_cloudformation::Client::new(&self.config))
+    }
+}
+
+impl Clock for AwsWorld {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
     }
 }
 

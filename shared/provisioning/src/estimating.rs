@@ -3,10 +3,12 @@
 //! What cannot is refused with what to do instead, and CloudFormation has nothing to take back. How long
 //! calls take is the adapter's knowledge ([`Pace`](crate::ports::Pace)); how many there will be is known here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::drafting::differing_documents;
 use crate::error::ProvisionError;
+use crate::names::NodeIndex;
 use crate::observing::Observed;
 use crate::operation::Operation;
 use crate::planning::Plan;
@@ -55,8 +57,11 @@ fn workload(
     let documents = differing_documents(world, operation, spec, observed, plan)?;
     // The note, the pages and the index.
     let roster = if documents > 0 { spec.nodes.len().div_ceil(NODES_A_PAGE) + 2 } else { 0 };
+    // Two more puts for each record, and for each node whose secrets are renewed.
+    let renewed: BTreeSet<NodeIndex> = plan.renewed.keys().map(|slot| slot.index).collect();
+    let leases = if observed.rotates() { documents + 2 * renewed.len() } else { 0 };
     Ok(Workload {
-        published: documents + roster,
+        published: documents + leases + roster,
         store: spec.store,
         created: plan.made.len(),
         renewed: plan.renewed.values().filter(|renewal| renewal.makes()).count(),

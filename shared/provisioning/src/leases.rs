@@ -15,8 +15,8 @@ use crate::names::ParameterName;
 use crate::ownership::Owner;
 use crate::ports::{MakeError, PortError, World};
 
-/// How long a lease holds: several times as long as what is done under it takes.
-const HOLDS: SignedDuration = SignedDuration::from_secs(60);
+/// How long a lease holds: many times as long as what is done under it takes.
+const HOLDS: SignedDuration = SignedDuration::from_secs(30);
 /// How long a lease that nobody takes stays there.
 const STAYS: SignedDuration = SignedDuration::from_hours(48);
 
@@ -32,11 +32,10 @@ struct Stored {
 
 /// A lease that is held.
 #[derive(Debug)]
-#[must_use = "a lease that is not released holds up the others for a minute"]
+#[must_use = "a lease that is not released holds up the others for half a minute"]
 pub(crate) struct Lease<'a> {
     name: &'a ParameterName,
     seen: u64,
-    now: Timestamp,
 }
 
 impl<'a> Lease<'a> {
@@ -46,13 +45,13 @@ impl<'a> Lease<'a> {
         permit: &Permit,
         owner: &Owner,
         name: &'a ParameterName,
-        now: Timestamp,
     ) -> Result<Self, ProvisionError> {
+        let now = world.now();
         let busy = || ProvisionError::Busy { subject: name.to_string() };
         let held = |seen| Stored { seen, until: now.checked_add(HOLDS).ok() }.to_text();
         let Some((seen, stored)) = world.read_numbered(name).await? else {
             return match world.publish_new(permit, name, &held(0)?, &owner.document_tags()).await {
-                Ok(()) => Ok(Self { name, seen: 0, now }),
+                Ok(()) => Ok(Self { name, seen: 0 }),
                 Err(PortError::Exists { .. }) => Err(busy()),
                 Err(error) => Err(error.into()),
             };
@@ -63,7 +62,7 @@ impl<'a> Lease<'a> {
             return Err(busy());
         }
         match world.replace_numbered(permit, name, &held(seen)?, stays(now)).await {
-            Ok(number) if number == seen + 1 => Ok(Self { name, seen, now }),
+            Ok(number) if number == seen + 1 => Ok(Self { name, seen }),
             Ok(_) | Err(PortError::Exists { .. }) => Err(busy()),
             Err(error) => Err(error.into()),
         }
@@ -75,15 +74,16 @@ impl<'a> Lease<'a> {
         let is_own = |stored: &Stored| stored.seen <= self.seen;
         if stored.and_then(|(_, text)| Stored::read(&text)).as_ref().is_some_and(is_own) {
             let free = Stored { seen: self.seen, until: None }.to_text()?;
-            world.republish(permit, self.name, &free, Some(stays(self.now))).await?;
+            world.republish(permit, self.name, &free, Some(stays(world.now()))).await?;
         }
         Ok(())
     }
 }
 
-/// When a lease that nobody takes any more vanishes.
+/// When a lease that nobody takes any more vanishes, in whole seconds.
 fn stays(now: Timestamp) -> Timestamp {
-    now.checked_add(STAYS).unwrap_or(Timestamp::MAX)
+    let end = now.checked_add(STAYS).unwrap_or(Timestamp::MAX);
+    Timestamp::from_second(end.as_second()).unwrap_or(end)
 }
 
 impl Stored {

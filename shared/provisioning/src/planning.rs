@@ -187,8 +187,11 @@ impl Plan {
             && observed.adopted_from().is_some()
             && !observed.provisional
             && !observed.is_committed(&operation.generation);
+        // Another index without anything made has pages of its own, too.
+        let is_rotated_otherwise = observed.index().is_some_and(|index| index.rotation != spec.rotation)
+            && !observed.is_committed(&operation.generation);
         let makes = !self.made.is_empty() || !self.restored.is_empty() || !self.renewed.is_empty();
-        is_adopted || makes || lists_others || of_another
+        is_adopted || makes || lists_others || of_another || is_rotated_otherwise
     }
 }
 

@@ -469,6 +469,12 @@ impl std::ops::Add for Workload {
     }
 }
 
+/// What time it is.
+pub trait Clock {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
 /// How fast calls can be made.
 pub trait Pace {
     /// How long this takes at the least.
@@ -483,12 +489,12 @@ pub trait AuditLog {
 
 /// Everything at once: what an operation runs on.
 pub trait World:
-    SecretStore + Sealer + PairSealer + RecordSigner + Publisher + StackState + AuditLog + Pace
+    SecretStore + Sealer + PairSealer + RecordSigner + Publisher + StackState + AuditLog + Clock + Pace
 {
 }
 
-impl<T: SecretStore + Sealer + PairSealer + RecordSigner + Publisher + StackState + AuditLog + Pace> World
-    for T
+impl<T> World for T where
+    T: SecretStore + Sealer + PairSealer + RecordSigner + Publisher + StackState + AuditLog + Clock + Pace
 {
 }
 

@@ -25,7 +25,7 @@ use crate::rotation_policy::{
 };
 use crate::sealing::{KeyOrigin, Protection};
 use crate::store::Store;
-use crate::version_label::{RegenerateToken, TokenDigest};
+use crate::version_label::{Form, RegenerateToken, TokenDigest};
 
 /// One property, as its reference describes it.
 #[derive(Clone, Copy, Debug)]
@@ -241,6 +241,9 @@ impl ClusterSpec {
         let store: Store = reader.parsed("Store")?;
         let (nodes, applications, kms_key) = (reader.nodes()?, reader.applications()?, reader.kms_key()?);
         let accounts = reader.boolean("AllowAccountReaders")?;
+        let key_origin = reader.key_origin(protection)?;
+        let form = Form { protection, origin: key_origin };
+        let rotation = reader.rotation(store, &kms_key, form)?;
         let admitted = Admitted::parse(properties, accounts, kms_key.partition(), &nodes, &applications)?;
         Ok(Self {
             adopt_from: reader.adopt_from(&cluster)?,
@@ -253,9 +256,9 @@ impl ClusterSpec {
             management_key: reader.boolean("ManagementKey")?,
             share_password: reader.boolean("ShareEncryptionPassword")?,
             protection,
-            key_origin: reader.key_origin(protection)?,
+            key_origin,
             regenerate: reader.regenerate()?,
-            rotation: reader.rotation(store)?,
+            rotation,
             store,
             node_domain: reader.node_domain()?,
             peer_record_arns: reader.peer_record_arns()?,
@@ -487,7 +490,12 @@ impl<'a> Reader<'a> {
         token.map_err(|_| fault(NAME, "is not a token"))
     }
 
-    fn rotation(&self, store: Store) -> Result<Option<RotationPolicy>, PropertyFault> {
+    fn rotation(
+        &self,
+        store: Store,
+        kms_key: &KmsKeyArn,
+        form: Form,
+    ) -> Result<Option<RotationPolicy>, PropertyFault> {
         let every = |name| {
             let expression = self.text(name)?.map(str::parse::<ScheduleExpression>).transpose();
             let expression = expression.map_err(|_| fault(name, "is not a schedule expression"))?;
@@ -505,8 +513,11 @@ impl<'a> Reader<'a> {
         let policy = RotationPolicy {
             api_keys_every: every(API_KEYS_EVERY)?,
             cut_over_minutes: self.whole(CUT_OVER, 5..=10_080)?,
+            key_origin: form.origin.as_str().to_owned(),
+            kms_key_arn: kms_key.to_string(),
             overlap_hours: self.whole(OVERLAP, 2..=720)?,
             p2p_keys_every: every(P2P_KEYS_EVERY)?,
+            protection: form.protection.as_str().to_owned(),
         };
         // What is replaced before its time is over would pile up.
         let is_longer = |span, every: &Option<ScheduleExpression>| {

@@ -200,6 +200,15 @@ impl NodeRecord {
         self.regenerate.unwrap_or_else(|| TokenDigest::of(None))
     }
 
+    /// Whether the node has a secret for `purpose`.
+    pub(crate) fn knows(&self, purpose: &Purpose) -> bool {
+        match purpose {
+            Purpose::P2pKey => true,
+            Purpose::SharePassword => self.share_version_id.is_some(),
+            _ => !self.accepted(purpose).is_empty(),
+        }
+    }
+
     /// Whether `version_id` of an API or management key is in use, or of a P2P key listed.
     pub(crate) fn counts(&self, purpose: &Purpose, version_id: &str) -> bool {
         match purpose {

@@ -366,7 +366,7 @@ impl Plan {
     ) -> Result<Vec<(Slot, Item)>, ProvisionError> {
         let Renewing { operation, spec, observed } = on_behalf;
         let name = spec.cluster.lease_parameter(index);
-        let lease = Lease::take(world, permit, &operation.owner, &name, operation.now).await?;
+        let lease = Lease::take(world, permit, &operation.owner, &name).await?;
         let of_node = || self.renewed.iter().filter(|(slot, _)| slot.index == index);
         let renewed = async {
             each(of_node(), async |(slot, _)| {
@@ -417,6 +417,10 @@ impl Switch {
             Some(Self { slot: slot.clone(), item: item.clone(), from: from.to_owned() })
         });
         switches.collect()
+    }
+
+    pub(crate) fn index(&self) -> NodeIndex {
+        self.slot.index
     }
 
     pub(crate) async fn carry_out(
@@ -472,11 +476,14 @@ impl StaleLabel {
             let is_named = record.is_some_and(|record| record.names(&slot.purpose, id));
             old.is_none() && (is_named || facts.staged(PENDING) == Some(id))
         };
-        let others = facts.versions.iter().filter(|(id, _)| *id != counts && Some(id.as_str()) != before);
-        let others = others.filter(|(id, _)| !is_rotated(id));
+        let others = facts.versions.iter().filter(|(id, _)| *id != counts && !is_rotated(id));
         let labels = others.flat_map(|(id, labels)| labels.iter().map(move |label| (id, label)));
         labels
-            .filter(|(_, label)| *label == PENDING && old.is_some() || is_ours(label))
+            .filter(|(id, label)| {
+                // What a rotation left pending keeps the next one from beginning, whichever version it is.
+                let ends_a_rotation = *label == PENDING && old.is_some();
+                ends_a_rotation || is_ours(label) && Some(id.as_str()) != before
+            })
             .map(|(id, label)| Self {
                 slot: slot.clone(),
                 arn: facts.arn.clone(),

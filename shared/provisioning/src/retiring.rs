@@ -221,6 +221,8 @@ pub(crate) struct Removal {
     store: Store,
     /// Labels of versions that need not be held any more.
     labels: Vec<StaleLabel>,
+    /// Secrets that stay and are rotated no more: nobody lists what a rotation would make of them.
+    unscheduled: BTreeMap<Slot, String>,
     /// Environments, which tell while they are there that their node's removal is not finished.
     environments: BTreeMap<NodeIndex, ParameterName>,
     /// Pages that nobody comes to any more.
@@ -304,6 +306,7 @@ impl Removal {
             && self.expiring.is_empty()
             && self.secrets.is_empty()
             && self.labels.is_empty()
+            && self.unscheduled.is_empty()
             && self.environments.is_empty()
             && self.last.is_empty()
             && self.roster.is_empty()
@@ -321,7 +324,12 @@ impl Removal {
             Fate::Schedule(days) => {
                 self.secrets.insert(slot.clone(), (facts.arn.clone(), Some(days)));
             }
-            Fate::Stay => self.told.push(format!("kept {}", facts.arn)),
+            Fate::Stay => {
+                if facts.rotation.is_some() {
+                    self.unscheduled.insert(slot.clone(), facts.arn.clone());
+                }
+                self.told.push(format!("kept {}", facts.arn));
+            }
             Fate::Goes => {}
         }
     }
@@ -433,6 +441,14 @@ impl Removal {
                 scheduled.len()
             ));
         }
+        each(&self.unscheduled, async |(slot, arn)| {
+            world.stop_rotating(permit, arn).await?;
+            let event = AuditEvent::new(Action::Rescheduled, &operation.owner.id, &operation.generation, arn)
+                .of(slot);
+            world.record(&event.because("no schedule"));
+            Ok::<_, ProvisionError>(())
+        })
+        .await?;
         each(&self.labels, async |stale| {
             stale.release(world, permit, &operation.owner.id, &operation.generation).await
         })

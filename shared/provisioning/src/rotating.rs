@@ -32,10 +32,9 @@ use crate::record::{NodeRecord, PendingKey};
 use crate::renewing::{StaleLabel, cannot_label};
 use crate::roster::RosterIndex;
 use crate::rotation_policy::RotationPolicy;
-use crate::sealing::{KeyOrigin, Protection};
 use crate::signed::{self, PinnedKeys};
 use crate::store::Store;
-use crate::version_label::{Form, KeyDigest, VersionLabel, is_ours};
+use crate::version_label::{KeyDigest, VersionLabel, is_ours};
 use crate::versions::{Evidence, Item, NO_GENERATION};
 
 /// One rotation of one secret.
@@ -90,6 +89,19 @@ impl InService {
         Evidence { cluster: &rotation.cluster, keys: &self.keys }
     }
 
+    /// Whether a version that a rotation put was replaced since: it is neither in use, nor about to be, and one
+    /// that came later is.
+    fn has_replaced(&self, rotation: &Rotation, own: &Item) -> Result<bool, ProvisionError> {
+        let purpose = &rotation.slot.purpose;
+        let (record, id) = (&self.record, own.version_id.as_str());
+        let is_used = record.counts(purpose, id) || record.is_coming(purpose, id);
+        let later = match (purpose, &record.pending) {
+            (Purpose::P2pKey, Some(pending)) => Some(pending.version),
+            _ => self.item(rotation)?.number,
+        };
+        Ok(!is_used && own.number < later)
+    }
+
     /// The version that this rotation put.
     fn own(&self, rotation: &Rotation) -> Result<Option<Item>, ProvisionError> {
         // New keys by another token put an end to it.
@@ -113,12 +125,13 @@ impl Rotation {
         if let Some(own) = found.own(self)? {
             return self.ensure_announced(world, &found, &own).await;
         }
+        self.refuse_before_the_cut_over(&found)?;
         if !self.store.counts_versions() {
             return self.make_of(world, pinned, found).await;
         }
         // What is signed is the number that is put next: nobody else puts one meanwhile.
         let name = self.cluster.lease_parameter(self.slot.index);
-        let lease = Lease::take(world, &found.permit, &found.owner, &name, self.now).await?;
+        let lease = Lease::take(world, &found.permit, &found.owner, &name).await?;
         let made = async {
             let found = InService { is_in_turn: true, ..self.look(world, pinned).await? };
             self.refuse_beside_an_operation(world, &found).await?;
@@ -156,29 +169,20 @@ impl Rotation {
         found: InService,
     ) -> Result<Progress, ProvisionError> {
         let found = self.ensure_promoted(world, pinned, found).await?;
+        self.refuse_before_the_cut_over(&found)?;
         let old = found.item(self)?;
-        if let Some(pending) = &found.record.pending
-            && self.slot.purpose == Purpose::P2pKey
-            && pending.counts_from > self.now
-        {
+        // As signed documents say, and not what anybody may write beside the secret.
+        let key = KmsKeyArn::of_a_secret(&found.policy.kms_key_arn);
+        let key = key.ok_or_else(|| incomplete(&found.facts.arn, "is under no key of the customer's"))?;
+        let shares_key = !self.store.counts_versions();
+        if shares_key && found.facts.key.as_deref() != Some(key.as_str()) {
             return Err(incomplete(
                 &found.facts.arn,
-                "has a key that has not begun to count yet: no other one is made before",
+                "is under another key than its stack declares: it takes a new Regenerate to be rotated again",
             ));
         }
-        let key = found.facts.key.as_deref().and_then(KmsKeyArn::of_a_secret);
-        let key = key.ok_or_else(|| incomplete(&found.facts.arn, "is under no key of the customer's"))?;
-        let form = if self.slot.purpose == Purpose::P2pKey {
-            old.form.ok_or_else(|| {
-                incomplete(&old.arn, "has no tag that says how it is protected: restore its tags")
-            })?
-        } else {
-            Form { protection: Protection::Service, origin: KeyOrigin::Function }
-        };
-        let curve = match &self.slot.purpose {
-            Purpose::P2pKey => public_key(&self.slot, &old, &old.arn)?.curve(),
-            _ => found.record.curve,
-        };
+        let form = found.policy.form(&self.slot.purpose);
+        let curve = found.record.curve;
         let recipe = Recipe { cluster: &self.cluster, key: &key, curve, form };
         let made = make_value(world, recipe, &self.slot).await?;
         let numbers = found.held(self)?.into_iter().filter_map(|item| item.number);
@@ -245,6 +249,29 @@ impl Rotation {
         let Some((found, own)) = self.look_at_published(world, pinned).await? else {
             return Ok(Progress::Nothing);
         };
+        if found.has_replaced(self, &own)? {
+            return Ok(Progress::Finished);
+        }
+        let name = self.cluster.lease_parameter(self.slot.index);
+        let lease = Lease::take(world, &found.permit, &found.owner, &name).await?;
+        let finished = self.finish_in_turn(world, pinned).await;
+        lease.release(world, &found.permit).await?;
+        finished
+    }
+
+    /// The same while nobody else writes the node's record: what is handed out is what the record lists.
+    async fn finish_in_turn(
+        &self,
+        world: &impl World,
+        pinned: &PinnedStacks,
+    ) -> Result<Progress, ProvisionError> {
+        let Some((found, own)) = self.look_at_published(world, pinned).await? else {
+            return Ok(Progress::Nothing);
+        };
+        if found.has_replaced(self, &own)? {
+            return Ok(Progress::Finished);
+        }
+        let found = InService { is_in_turn: true, ..found };
         let InService { owner, permit, facts, .. } = &found;
         let current = facts.staged(CURRENT).unwrap_or_default();
         if current != own.version_id {
@@ -257,7 +284,6 @@ impl Rotation {
             let until = self.after(found.policy.overlap());
             self.write(world, &found, |record| {
                 record.promote(&self.slot.purpose, &own.version_id, until);
-                record.retire(self.now);
             })
             .await?;
         }
@@ -286,7 +312,8 @@ impl Rotation {
     /// As [`Rotation::make`].
     pub async fn retire(&self, world: &impl World, pinned: &PinnedStacks) -> Result<(), ProvisionError> {
         let found = self.look_at_node(world, pinned).await?;
-        self.write(world, &found, |record| record.retire(self.now)).await
+        // Whatever is written is written without what is over.
+        self.write(world, &found, |_| ()).await
     }
 
     /// Takes back a version that an older rotation left unfinished: nobody accepts it any more, and what
@@ -307,6 +334,17 @@ impl Rotation {
             }
         }
         Ok(())
+    }
+
+    /// A P2P key that has been announced counts before another one is.
+    fn refuse_before_the_cut_over(&self, found: &InService) -> Result<(), ProvisionError> {
+        if self.slot.purpose != Purpose::P2pKey || found.record.pending.is_none() {
+            return Ok(());
+        }
+        Err(incomplete(
+            &found.facts.arn,
+            "has a key that has not begun to count yet: no other one is made before",
+        ))
     }
 
     /// The time that follows this step by so much, in whole seconds.
@@ -411,6 +449,9 @@ impl Rotation {
         let record =
             record.ok_or_else(|| incomplete(names[1].as_str(), "is not there: update the stack first"))?;
         let record = self.checked(record, &keys)?;
+        if !record.knows(&self.slot.purpose) {
+            return Err(incomplete(&facts.arn, "is not listed in its node's record: nothing uses it"));
+        }
         if record.token() != index.token() {
             // New keys are being declared for all of the cluster.
             return Err(ProvisionError::Busy { subject: names[1].to_string() });
@@ -479,12 +520,18 @@ impl Rotation {
             Err(error) => return Err(error.into()),
         }
         let found = InService { is_in_turn: found.is_in_turn, ..self.look(world, pinned).await? };
-        let own = found.own(self)?.ok_or_else(|| {
-            incomplete(
+        let Some(own) = found.own(self)? else {
+            // As long as it is pending no other rotation begins.
+            if found.facts.staged(PENDING) == Some(&self.token)
+                && found.facts.staged(CURRENT) != Some(&self.token)
+            {
+                world.unlabel_version(permit, &old.arn, &self.token, PENDING).await?;
+            }
+            return Err(incomplete(
                 &old.arn,
                 "has a version under this rotation's id that it did not put: start another rotation",
-            )
-        })?;
+            ));
+        };
         if self.slot.purpose == Purpose::P2pKey {
             return Ok(Progress::Ready);
         }
@@ -523,9 +570,13 @@ impl Rotation {
         found: &InService,
         own: &Item,
     ) -> Result<Progress, ProvisionError> {
+        if found.has_replaced(self, own)? {
+            return Ok(Progress::Finished);
+        }
         if own.is_named_by(&found.record, &self.slot) {
             return Ok(self.progress(found, own));
         }
+        self.refuse_before_the_cut_over(found)?;
         if let Some(hash) = self.hash(own.public.as_deref(), &own.arn)? {
             self.write(world, found, |record| record.announce(&self.slot.purpose, hash, &own.version_id))
                 .await?;
@@ -540,7 +591,11 @@ impl Rotation {
             version_id: own.version_id.clone(),
             public_key,
         };
-        self.write(world, found, |record| record.pending = Some(pending)).await?;
+        // One that another rotation has announced meanwhile comes first.
+        self.write(world, found, |record| {
+            record.pending.get_or_insert(pending);
+        })
+        .await?;
         Ok(Progress::Ready)
     }
 
@@ -556,7 +611,7 @@ impl Rotation {
             return self.write_alone(world, found, change).await;
         }
         let name = self.cluster.lease_parameter(self.slot.index);
-        let lease = Lease::take(world, permit, owner, &name, self.now).await?;
+        let lease = Lease::take(world, permit, owner, &name).await?;
         let written = self.write_alone(world, found, change).await;
         lease.release(world, permit).await?;
         written
@@ -578,6 +633,7 @@ impl Rotation {
             return Err(ProvisionError::Busy { subject: name.to_string() });
         }
         let mut after = before.clone();
+        after.retire(self.now);
         change(&mut after);
         if after != before {
             let text = sign(world, permit, &name, &after.following(Some(&before))).await?;

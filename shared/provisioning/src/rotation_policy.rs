@@ -10,9 +10,11 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::names::Purpose;
+use crate::sealing::{KeyOrigin, Protection};
+use crate::version_label::Form;
 
 /// What a schedule may be, as a phrase that follows "must be".
-pub(crate) const SCHEDULE_ALLOWED: &str = "cron(0 <hours> <day of month> <month> <day of week> <year>), or where Store is SecretsManager \
+pub(crate) const SCHEDULE_ALLOWED: &str = "cron(0 <hours> <day of month> <month> <day of week> *), or where Store is SecretsManager \
      rate(<n> hours) of 4 to 999 hours, rate(1 day) or rate(<n> days) of up to 999 days";
 /// What hours of overlap may be. The shortest is twice what the AWS caching libraries for Secrets Manager
 /// keep a secret by default (their user guide, "Get secrets", one hour), so that no reader's cache outlives
@@ -92,7 +94,7 @@ fn interval(text: &str) -> Option<SignedDuration> {
     }
 }
 
-/// Whether it is a cron expression of six fields at the full hour; which fields go together is for the
+/// Whether it is a cron expression of six fields at the full hour and of every year; which fields go together is for the
 /// scheduler to judge.
 fn is_cron(text: &str) -> bool {
     let Some(fields) = text.strip_prefix("cron(").and_then(|text| text.strip_suffix(')')) else {
@@ -103,10 +105,11 @@ fn is_cron(text: &str) -> bool {
         (1..=64).contains(&field.len())
             && field.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"*?,/#-".contains(&b))
     };
-    fields.len() == 6 && fields[0] == "0" && fields.iter().all(is_field)
+    fields.len() == 6 && fields[0] == "0" && fields[5] == "*" && fields.iter().all(is_field)
 }
 
-/// What is rotated, how often, and for how long what is replaced goes on being good.
+/// What is rotated, how often, what new keys are made under, and for how long what is replaced goes on being
+/// good.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RotationPolicy {
@@ -115,11 +118,18 @@ pub struct RotationPolicy {
     pub api_keys_every: Option<ScheduleExpression>,
     /// How many minutes after it is published a new P2P key counts.
     pub cut_over_minutes: u32,
+    /// What makes P2P key pairs: `Function` or `Kms`.
+    pub key_origin: String,
+    /// The customer's key that new ones are encrypted with, by its full ARN: what is told of a secret does not
+    /// decide it.
+    pub kms_key_arn: String,
     /// For how many hours a replaced API or management key is accepted.
     pub overlap_hours: u32,
     /// When P2P keys are rotated, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p2p_keys_every: Option<ScheduleExpression>,
+    /// How P2P keys are protected: `Envelope` or `Service`.
+    pub protection: String,
 }
 
 impl RotationPolicy {
@@ -131,6 +141,22 @@ impl RotationPolicy {
             Purpose::ApiKey(_) | Purpose::ManagementKey => self.api_keys_every.as_ref(),
             Purpose::SharePassword => None,
         }
+    }
+
+    /// How a new key for `purpose` is made and protected.
+    pub(crate) fn form(&self, purpose: &Purpose) -> Form {
+        let is_p2p = *purpose == Purpose::P2pKey;
+        let protection = if is_p2p && self.protection == Protection::Envelope.as_str() {
+            Protection::Envelope
+        } else {
+            Protection::Service
+        };
+        let origin = if is_p2p && self.key_origin == KeyOrigin::Kms.as_str() {
+            KeyOrigin::Kms
+        } else {
+            KeyOrigin::Function
+        };
+        Form { protection, origin }
     }
 
     pub(crate) fn overlap(&self) -> SignedDuration {
@@ -175,6 +201,7 @@ mod tests {
             "rate(4 hours) ",
             "at(2026-01-01T00:00:00)",
             "cron(5 8 1 * ? *)",
+            "cron(0 8 1 * ? 2027)",
             "cron(0 8 1 * ?)",
             "cron(0 8 1 * ? * *)",
             "cron(0 8 1 * ? ${x})",
@@ -200,9 +227,21 @@ mod tests {
         let policy = RotationPolicy {
             api_keys_every: Some(every.clone()),
             cut_over_minutes: 60,
+            key_origin: "Kms".into(),
+            kms_key_arn: String::new(),
             overlap_hours: 24,
             p2p_keys_every: None,
+            protection: "Envelope".into(),
         };
+        let api_key = "api-key/default".parse().unwrap();
+        assert_eq!(
+            policy.form(&Purpose::P2pKey),
+            Form { protection: Protection::Envelope, origin: KeyOrigin::Kms }
+        );
+        assert_eq!(
+            policy.form(&api_key),
+            Form { protection: Protection::Service, origin: KeyOrigin::Function }
+        );
         assert_eq!(policy.every(&Purpose::SharePassword), None);
         assert_eq!(policy.every(&Purpose::P2pKey), None);
         for purpose in [Purpose::ManagementKey, "api-key/default".parse().unwrap()] {

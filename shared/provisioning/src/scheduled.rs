@@ -12,7 +12,7 @@
 
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::authority::PinnedStacks;
@@ -135,10 +135,13 @@ pub async fn carry_out(
     world: &impl World,
     pinned: &PinnedStacks,
     scheduled: &Scheduled,
-    now: Timestamp,
 ) -> Result<Vec<String>, ProvisionError> {
     match scheduled {
         Scheduled::Rotate { what, cluster, index, at } => {
+            // What was rotated longer ago has been replaced since, and is not known any more.
+            if at.duration_until(world.now()).abs() > FRESH {
+                return Err(incomplete("At", "is not within a day of now: a rotation that old is over"));
+            }
             let documents = Documents::read(world, cluster).await?;
             let purposes = match what {
                 What::One(purpose) => vec![purpose.clone()],
@@ -152,16 +155,16 @@ pub async fn carry_out(
                     cluster: cluster.clone(),
                     token: scheduled_version_token(&name, *at),
                     slot: Slot { index: *index, purpose },
-                    now,
+                    now: world.now(),
                 };
                 match rotate(world, pinned, &rotation).await {
                     Ok(()) => told.push(format!("{name} is rotated")),
-                    Err(error) => failed = failed.or(Some(error)),
+                    Err(error) => failed = Some(worth_telling(failed, error)),
                 }
             }
             failed.map_or(Ok(told), Err)
         }
-        Scheduled::Retire { cluster } => retire(world, pinned, cluster, now).await,
+        Scheduled::Retire { cluster } => retire(world, pinned, cluster).await,
     }
 }
 
@@ -187,7 +190,6 @@ async fn retire(
     world: &impl World,
     pinned: &PinnedStacks,
     cluster: &ClusterName,
-    now: Timestamp,
 ) -> Result<Vec<String>, ProvisionError> {
     let documents = Documents::read(world, cluster).await?;
     let (_, entries) = read_pages(world, cluster, Some(&documents.index)).await?;
@@ -199,7 +201,7 @@ async fn retire(
         for (node, text) in nodes.iter().zip(records) {
             let record = text
                 .and_then(|text| NodeRecord::verify(&text, &documents.keys, cluster, node.index, 0).ok())
-                .filter(|record| record.has_overdue(now));
+                .filter(|record| record.has_overdue(world.now()));
             if record.is_none() {
                 continue;
             }
@@ -208,16 +210,27 @@ async fn retire(
                 cluster: cluster.clone(),
                 token: "retirement".to_owned(),
                 slot: Slot { index: node.index, purpose: Purpose::P2pKey },
-                now,
+                now: world.now(),
             };
             match rotation.retire(world, pinned).await {
                 Ok(()) => told.push(format!("node {} accepts replaced keys no more", node.index)),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => failed = Some(worth_telling(failed, error)),
             }
         }
     }
     failed.map_or(Ok(told), Err)
 }
+
+/// Of two failures the one that is got over by waiting, or else the first.
+fn worth_telling(failed: Option<ProvisionError>, error: ProvisionError) -> ProvisionError {
+    match failed {
+        Some(failed) if !matches!(error, ProvisionError::Busy { .. }) => failed,
+        _ => error,
+    }
+}
+
+/// How far from now a rotation may have been scheduled for.
+const FRESH: SignedDuration = SignedDuration::from_hours(25);
 
 /// The most names that one read asks for (Systems Manager API Reference, `GetParameters`).
 const NODES_A_READ: usize = 10;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use contract_double::{Call, CallKey, Pattern, Rotation, Side, Twist, call_keys};
+use jiff::{SignedDuration, Timestamp};
 use key_material::{ApiKeyHash, P2pPrivateKey};
 use provisioning::names::{ClusterName, Purpose};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
@@ -26,9 +27,6 @@ use crate::stories::CLUSTER;
 const ROTATED: [&str; 3] = ["p2p-key", "api-key/default", "management-key"];
 const TOKEN: &str = "11111111-aaaa-4bbb-8ccc-000000000001";
 const NEXT: &str = "11111111-aaaa-4bbb-8ccc-000000000002";
-/// For when a schedule asked for it: the same rotation as often as it comes.
-const AT: &str = "2026-01-02T03:04:05Z";
-const NEXT_AT: &str = "2026-01-03T03:04:05Z";
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
 /// What is rotated, of which store.
@@ -86,7 +84,7 @@ impl Kind {
         if self.is_in_secrets_manager() {
             return Ok(steps(&stage.secret(self.purpose)?.arn, token));
         }
-        let at = if token == TOKEN { AT } else { NEXT_AT };
+        let at = scheduled_for(token);
         let event =
             json!({ "Rotate": self.purpose, "Cluster": format!("keyboot/{CLUSTER}"), "Node": "0", "At": at });
         Ok(vec![event.to_string()])
@@ -103,6 +101,14 @@ impl Kind {
         }
         Ok(())
     }
+}
+
+/// For when a schedule asked for it: the same rotation as often as it comes, one of this day.
+fn scheduled_for(token: &str) -> String {
+    static TODAY: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
+    let hours = i64::from(token == NEXT);
+    let at = *TODAY + SignedDuration::from_hours(hours);
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 fn steps(arn: &str, token: &str) -> Vec<String> {
@@ -167,8 +173,8 @@ impl Stage {
         Ok(())
     }
 
-    /// A minute goes by: nobody holds a record any more.
-    fn a_minute_later(&self) {
+    /// Half a minute goes by: nobody holds a record any more.
+    fn half_a_minute_later(&self) {
         let name = format!("/keyboot/{CLUSTER}/node/0/lease");
         self.double.with(|world| {
             if let Some(lease) = world.parameter_mut(&self.stack.place, &name)
@@ -288,7 +294,7 @@ impl Rehearsed {
         }
         function.end().await?;
         assert_usable(&stage).context("where it died")?;
-        stage.a_minute_later();
+        stage.half_a_minute_later();
         stage.rotate(kind, TOKEN).await.context("asked again")?;
         assert_rotated(&stage, kind, &self.before)?;
         let record = stage.record()?;
@@ -338,7 +344,7 @@ async fn a_fault_at_any_call_is_got_over_or_told_and_the_retry_completes_it() ->
                 stage.double.twist(Pattern::from(&call), twist);
                 stage.ask("meets it", kind.events(&stage, TOKEN)?).await?;
                 assert_usable(&stage)?;
-                stage.a_minute_later();
+                stage.half_a_minute_later();
                 stage.rotate(kind, TOKEN).await?;
                 assert_rotated(&stage, kind, &rehearsed.before)
             },
@@ -429,7 +435,7 @@ where
                 rotates.await??;
             }
             // What had to give way to the rotation is delivered again.
-            stage.a_minute_later();
+            stage.half_a_minute_later();
             let answer = match answer {
                 Some(answer) => answer,
                 None => stage.deliver(&sent).await?,
@@ -453,25 +459,35 @@ async fn a_rotation_during_a_regeneration_leaves_keys_that_are_accepted() -> Res
                 ensure!(answer.succeeded(), "the Update: {}", answer.reason());
                 assert_usable(&stage)?;
                 // The next rotation goes through, whatever became of this one.
-                let next = if kind.is_in_secrets_manager() {
-                    stage.double.with(|world| {
-                        let name = kind.name();
-                        if let Some(secret) = world.secret_mut(&stage.stack.place, &name) {
-                            for version in secret.versions.values_mut() {
-                                version.stages.remove("AWSPENDING");
-                            }
-                        }
-                    });
-                    NEXT
-                } else {
-                    NEXT
-                };
                 let waits = stage.record()?.pending.is_some();
                 if !(waits && kind.purpose == "p2p-key") {
-                    stage.rotate(kind, next).await.context("the next rotation")?;
+                    stage.rotate(kind, NEXT).await.context("the next rotation")?;
                 }
                 assert_usable(&stage)
             }
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_while_another_node_is_added_leaves_keys_that_are_accepted() -> Result<()> {
+    for kind in [Kind::of("api-key/default"), Kind::of("p2p-key"), Kind::ALL[6]] {
+        let update = move |stage: &Stage| {
+            let (old, new) = (kind.declared(), kind.declared().with_nodes(&[0, 1]));
+            Sent::update("update-1", &old, &new, &stage.physical_id(CLUSTER))
+        };
+        meanwhile(kind, update, move |stage, answer| async move {
+            ensure!(answer.succeeded(), "the Update: {}", answer.reason());
+            assert_usable(&stage)?;
+            // What is handed out is no key whose time ends.
+            let (record, purpose) = (stage.record()?, kind.purpose.parse::<Purpose>()?);
+            let current = stage.secret(kind.purpose)?.labels.remove("AWSCURRENT");
+            let retiring =
+                accepted(&record, &purpose).into_iter().find(|key| key.state == KeyState::Retiring);
+            ensure!(retiring.is_none_or(|key| key.version_id != current), "{record:?}");
+            Ok(())
         })
         .await?;
     }
@@ -619,7 +635,7 @@ async fn what_an_older_rotation_left_pending_is_healed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn overlaps_end_by_the_schedule_and_by_the_next_rotation() -> Result<()> {
+async fn no_overlap_is_ended_early() -> Result<()> {
     let kind = Kind::of("api-key/default");
     let stage = kind.in_service().await?;
     stage.rotate(kind, TOKEN).await?;
@@ -627,8 +643,62 @@ async fn overlaps_end_by_the_schedule_and_by_the_next_rotation() -> Result<()> {
     let outcome = stage.ask("early", retire).await?;
     ensure!(said(&outcome).contains("nothing to do"), "{}", said(&outcome));
     ensure!(accepted(&stage.record()?, &kind.purpose.parse()?).len() == 2);
-    // The function's clock is the machine's: the rest is shown in memory.
     Ok(())
+}
+
+/// The first one comes again when the second one has taken its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_was_followed_turns_nothing_back() -> Result<()> {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.purpose != "p2p-key") {
+        let stage = kind.in_service().await?;
+        let first = kind.events(&stage, TOKEN)?;
+        stage.rotate(kind, TOKEN).await?;
+        stage.rotate(kind, NEXT).await?;
+        let (secret, record) = (stage.secret(kind.purpose)?, stage.record()?);
+        for event in first {
+            stage.ask("again", vec![event]).await?;
+        }
+        ensure!(stage.secret(kind.purpose)? == secret, "{kind:?}: the secret has changed");
+        ensure!(stage.record()? == record, "{kind:?}: the record has changed");
+    }
+    Ok(())
+}
+
+/// Schedules are set and cleared whatever a rotation has come to, and the next one begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_changes_at_any_point_of_a_rotation() -> Result<()> {
+    let cases = ["api-key/default", "p2p-key"].into_iter().flat_map(|purpose| {
+        (0..=STEPS.len()).map(move |stop| (format!("{purpose} {stop}"), (purpose, stop)))
+    });
+    every_of(WAITING_AT_ONCE, cases.collect::<Vec<_>>(), async |(purpose, stop): (&'static str, usize)| {
+        let kind = Kind::of(purpose);
+        let stage = kind.in_service().await?;
+        kind.begin(&stage, TOKEN)?;
+        let mut events = kind.events(&stage, TOKEN)?;
+        events.truncate(stop);
+        if !events.is_empty() {
+            stage.ask("stops", events).await?;
+        }
+        let every =
+            |every: &str| kind.declared().with("RotateApiKeysEvery", every).with("RotateP2pKeysEvery", every);
+        let off = Properties::nodes(&[0]);
+        let changes = [
+            (kind.declared(), every("rate(7 days)")),
+            (every("rate(7 days)"), off.clone()),
+            (off, kind.declared()),
+        ];
+        for (number, (old, new)) in changes.iter().enumerate() {
+            let id = format!("update-{number}");
+            let answer = stage.carry_out(&Sent::update(&id, old, new, &stage.physical_id(CLUSTER))).await?;
+            ensure!(answer.succeeded(), "{id}: {}", answer.reason());
+            assert_usable(&stage)?;
+        }
+        if stage.record()?.pending.is_none() || purpose != "p2p-key" {
+            stage.rotate(kind, NEXT).await?;
+        }
+        assert_usable(&stage)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -662,8 +732,14 @@ async fn a_malformed_event_is_refused_by_its_field_without_its_value() -> Result
             json!({ "Step": "createSecret", "SecretId": own, "ClientRequestToken": "canary" }),
             "ClientRequestToken",
         ),
-        (json!({ "Rotate": "canary", "Cluster": "keyboot/tsm", "Node": "0", "At": AT }), "Rotate"),
-        (json!({ "Rotate": "p2p-key", "Cluster": "canary", "Node": "0", "At": AT }), "Cluster"),
+        (
+            json!({ "Rotate": "canary", "Cluster": "keyboot/tsm", "Node": "0", "At": scheduled_for(TOKEN) }),
+            "Rotate",
+        ),
+        (
+            json!({ "Rotate": "p2p-key", "Cluster": "canary", "Node": "0", "At": scheduled_for(TOKEN) }),
+            "Cluster",
+        ),
         (json!({ "Retire": "canary" }), "Retire"),
         (json!({ "canary": true }), "Step"),
         (json!(["canary"]), "Step"),
@@ -696,6 +772,9 @@ async fn every_event_in_the_repository_is_answered_as_it_is_named() -> Result<()
             }
         }
         let token = event["ClientRequestToken"].as_str().unwrap_or_default().to_owned();
+        if !event["At"].is_null() {
+            event["At"] = scheduled_for(TOKEN).into();
+        }
         if name == "step-1-create-secret" {
             secrets.begin_rotation(&stages[0].name(), &token)?;
         }

@@ -19,9 +19,9 @@ use provisioning::authority::Permit;
 use provisioning::names::{ParameterName, SecretName};
 use provisioning::ownership::{OWNER_TAG, OwnerId, Tags};
 use provisioning::ports::{
-    AuditLog, CURRENT, NewSecret, NewVersion, PENDING, PREVIOUS, Pace, PairSealer, PortError, Publisher,
-    RecordSigner, ResourceState, RotationSchedule, SealedPair, Sealer, SecretFacts, SecretStore, StackState,
-    StoredReaders, StoredSecret, Workload,
+    AuditLog, CURRENT, Clock, NewSecret, NewVersion, PENDING, PREVIOUS, Pace, PairSealer, PortError,
+    Publisher, RecordSigner, ResourceState, RotationSchedule, SealedPair, Sealer, SecretFacts, SecretStore,
+    StackState, StoredReaders, StoredSecret, Workload,
 };
 use provisioning::principals::Readers;
 use provisioning::properties::KmsKeyArn;
@@ -141,6 +141,8 @@ pub(crate) struct World {
     pub(crate) other_curve: Cell<Option<Curve>>,
     /// Days that have passed since everything began.
     pub(crate) days: Cell<i64>,
+    /// How many seconds have gone by since the day began.
+    pub(crate) seconds: Cell<i64>,
     resource: RefCell<Option<ResourceState>>,
     stack: RefCell<Option<String>>,
     mishap: Cell<Option<(usize, Mishap)>>,
@@ -177,6 +179,7 @@ impl World {
         copy.has_no_rotator.set(self.has_no_rotator.get());
         copy.former.borrow_mut().clone_from(&self.former.borrow());
         copy.days.set(self.days.get());
+        copy.seconds.set(self.seconds.get());
         copy
     }
 
@@ -894,6 +897,15 @@ impl StackState for World {
 
     async fn stack_status(&self, stack_id: &str) -> Result<Option<String>, PortError> {
         self.call(Effect::Reads, "stack_status", stack_id, |_| Ok(self.stack.borrow().clone())).await
+    }
+}
+
+impl Clock for World {
+    /// A fiftieth of a second goes by with each call.
+    fn now(&self) -> Timestamp {
+        let calls = i64::try_from(self.calls.borrow().len()).unwrap();
+        let passed = SignedDuration::from_secs(self.seconds.get()) + SignedDuration::from_millis(20 * calls);
+        Self::now(self) + passed
     }
 }
 

@@ -5,7 +5,7 @@ use policies::{Context, Decision, IdentityPolicy, Principal, Request, ResourcePo
 use super::node_keys::{KMS_ACTIONS, allowed};
 use super::{
     Deployed, RECORD_KEY, SECRETS_KEY, VIA_SECRETS_MANAGER, administrator, assert_not_allowed, full,
-    function_arn, node, pairs, resolve, role_arn, secret, session_of, stack,
+    function_arn, node, pairs, resolve, role_arn, schedule_group, secret, session_of, stack,
 };
 use crate::asking::{ELSEWHERE, HERE, root};
 
@@ -70,17 +70,19 @@ fn only_node_keys_and_key_rotation_sign() {
     }
 }
 
-/// One service takes each role, and nobody else; a schedule's role is taken for this account's schedules
-/// only.
+/// One service takes each role, and nobody else; a schedule's role is taken for the schedules of the stack's
+/// own group only.
 #[test]
 fn who_takes_the_roles() {
     let resolved = resolve(stack());
     let from = |account: &str| Context::new().with("aws:SourceAccount", account);
+    let of = |group: &str| from(HERE).with("aws:SourceArn", group);
+    let own = schedule_group("ScheduleGroup");
     for (role, taker, context) in [
         ("NodeKeysRole", "lambda.amazonaws.com", Context::new()),
         ("UnansweredRole", "lambda.amazonaws.com", Context::new()),
         ("KeyRotationRole", "lambda.amazonaws.com", Context::new()),
-        ("SchedulerRole", "scheduler.amazonaws.com", from(HERE)),
+        ("SchedulerRole", "scheduler.amazonaws.com", of(&own)),
     ] {
         let document = &resolved.resource(role).unwrap()["AssumeRolePolicyDocument"];
         let trust = ResourcePolicy::trust(role, document).unwrap();
@@ -97,14 +99,23 @@ fn who_takes_the_roles() {
             "ec2.amazonaws.com",
         ];
         for other in services.into_iter().filter(|service| *service != taker) {
-            assert_not_allowed(&take(Principal::service(other), &[], from(HERE)), other);
+            assert_not_allowed(&take(Principal::service(other), &[], of(&own)), other);
         }
-        assert_not_allowed(&take(root(HERE), &[], from(HERE)), "the account's root");
-        assert_not_allowed(&take(node(0), &administrator(), from(HERE)), "an administrator");
+        assert_not_allowed(&take(root(HERE), &[], of(&own)), "the account's root");
+        assert_not_allowed(&take(node(0), &administrator(), of(&own)), "an administrator");
         if role == "SchedulerRole" {
             let scheduler = || Principal::service(taker);
-            assert_not_allowed(&take(scheduler(), &[], Context::new()), "on nobody's account");
-            assert_not_allowed(&take(scheduler(), &[], from(ELSEWHERE)), "another account's schedule");
+            let on_nobodys = Context::new().with("aws:SourceArn", own.as_str());
+            assert_not_allowed(&take(scheduler(), &[], on_nobodys), "on nobody's account");
+            let theirs = from(ELSEWHERE).with("aws:SourceArn", own.as_str());
+            assert_not_allowed(&take(scheduler(), &[], theirs), "another account's schedule");
+            assert_not_allowed(&take(scheduler(), &[], from(HERE)), "of no group");
+            for (group, why) in [
+                (schedule_group("default"), "a schedule of another group"),
+                (own.replace("eu-central-1", "eu-west-1"), "another Region's"),
+            ] {
+                assert_not_allowed(&take(scheduler(), &[], of(&group)), why);
+            }
         }
     }
 }

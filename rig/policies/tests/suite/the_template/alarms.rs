@@ -199,6 +199,7 @@ fn surroundings() -> [Case; 5] {
         |name: &str, function: &str| call("lambda", name, &admin(), &json!({"functionName": function}));
     let trail = |name: &str| call("cloudtrail", name, &admin(), &json!({"name": "trail"}));
     let schedule = |name: &str, parameters: &Value| call("scheduler", name, &admin(), parameters);
+    let group = "ScheduleGroup";
     let arn = format!("arn:aws:lambda:eu-central-1:{HERE}:function:NodeKeysFunction");
     [
         Case {
@@ -245,14 +246,19 @@ fn surroundings() -> [Case; 5] {
         Case {
             rule: "ScheduleChangedRule",
             told: vec![
-                schedule("DeleteSchedule", &json!({"name": "keyboot-RetirementSchedule-1ABC"})),
-                schedule("UpdateSchedule", &json!({"name": "keyboot-NodeApiKeysSchedule0-1ABC"})),
-                schedule("UpdateSchedule", &json!({"Name": "keyboot-NodeP2pKeySchedule7-1ABC"})),
+                // Whatever is left of its name.
+                schedule("DeleteSchedule", &json!({"name": "k-RetirementSchedul-1ABC", "groupName": group})),
+                schedule("UpdateSchedule", &json!({"Name": "k-NodeP2pKeySchedu-1ABC", "GroupName": group})),
+                schedule("DeleteScheduleGroup", &json!({"name": group})),
+                schedule("DeleteScheduleGroup", &json!({"Name": group})),
             ],
             quiet: vec![
-                schedule("DeleteSchedule", &json!({"name": "another-RetirementSchedule-1ABC"})),
-                schedule("UpdateSchedule", &json!({"Name": "keyboots"})),
-                schedule("GetSchedule", &json!({"name": "keyboot-RetirementSchedule-1ABC"})),
+                schedule("DeleteSchedule", &json!({"name": "keyboot-mine", "groupName": "another"})),
+                // One that names no group is of the default one.
+                schedule("UpdateSchedule", &json!({"Name": "keyboot-mine"})),
+                schedule("DeleteScheduleGroup", &json!({"name": "another"})),
+                schedule("GetSchedule", &json!({"name": "keyboot-mine", "groupName": group})),
+                schedule("GetScheduleGroup", &json!({"name": group})),
             ],
         },
         Case {
@@ -285,12 +291,41 @@ fn surroundings() -> [Case; 5] {
     ]
 }
 
+/// What Secrets Manager tells of itself (Secrets Manager User Guide, "AWS CloudTrail entries for Secrets
+/// Manager").
+fn rotations() -> Case {
+    let event = |name: &str, secret: &str| {
+        json!({
+            "source": "aws.secretsmanager",
+            "detail-type": "AWS Service Event via CloudTrail",
+            "detail": {
+                "eventSource": "secretsmanager.amazonaws.com",
+                "eventName": name,
+                "requestParameters": null,
+                "additionalEventData": {"SecretId": secret},
+            },
+        })
+    };
+    let mine = secret("keyboot/tsm/node/0/api-key/default");
+    Case {
+        rule: "RotationFailedRule",
+        told: vec![event("RotationFailed", &mine), event("TestRotationFailed", &mine)],
+        quiet: vec![
+            event("RotationStarted", &mine),
+            event("RotationSucceeded", &mine),
+            event("RotationFailed", &secret("keyboots/node/0/api-key/default")),
+            event("RotationFailed", &mine.replace(HERE, "444455556666")),
+            call("secretsmanager", "RotateSecret", &admin(), &json!({"secretId": mine})),
+        ],
+    }
+}
+
 fn topic() -> String {
     format!("arn:aws:sns:eu-central-1:{HERE}:AlarmTopic")
 }
 
 fn cases() -> Vec<Case> {
-    keys().into_iter().chain(stored()).chain(surroundings()).collect()
+    keys().into_iter().chain(stored()).chain(surroundings()).chain([rotations()]).collect()
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn telling_all_of(stack: &str) -> Context {
         .with_all("aws:TagKeys", ["keyboot:delete-after", "keyboot:leaving"])
         .with("secretsmanager:BlockPublicPolicy", "true")
         .with("secretsmanager:RecoveryWindowInDays", "30")
+        .with("secretsmanager:RotateImmediately", "false")
         .with("secretsmanager:RotationLambdaARN", function_arn("KeyRotationFunction"))
         .with("ssm:Overwrite", "true")
 }
@@ -293,7 +294,7 @@ fn key_rotation_writes_its_log_and_uses_no_other_service() {
         assert_not_allowed(&ask(action, &resource), action);
     }
     let schedule =
-        format!("arn:aws:scheduler:eu-central-1:{HERE}:schedule/default/keyboot-RetirementSchedule");
+        format!("arn:aws:scheduler:eu-central-1:{HERE}:schedule/ScheduleGroup/keyboot-RetirementSchedule");
     for resource in [schedule.as_str(), "*"] {
         assert_eq!(allowed(SCHEDULER, |action| ask(&format!("scheduler:{action}"), resource)), [""; 0]);
     }

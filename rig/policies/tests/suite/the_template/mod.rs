@@ -44,6 +44,7 @@ fn resolve(stack: Stack) -> Resolved {
             "AWS::IAM::Role" => format!("arn:aws:iam::{HERE}:role/{id}"),
             "AWS::Serverless::Function" => function_arn(id),
             "AWS::Logs::LogGroup" => format!("arn:aws:logs:eu-central-1:{HERE}:log-group:{id}:*"),
+            "AWS::Scheduler::ScheduleGroup" => schedule_group(id),
             "AWS::SNS::Topic" => {
                 return stack.physical_id(id, &format!("arn:aws:sns:eu-central-1:{HERE}:{id}"));
             }
@@ -181,6 +182,10 @@ fn secret(path: &str) -> String {
 
 fn parameter(path: &str) -> String {
     format!("arn:aws:ssm:eu-central-1:{HERE}:parameter/{path}")
+}
+
+fn schedule_group(name: &str) -> String {
+    format!("arn:aws:scheduler:eu-central-1:{HERE}:schedule-group/{name}")
 }
 
 fn function_arn(name: &str) -> String {

@@ -389,7 +389,10 @@ fn node_keys_has_its_own_secrets_rotated_by_key_rotation_and_by_nothing_else() {
     let shared = Deployed::new(stack().parameter("ClientStackIds", OTHER_STACK));
     let (mine, foreign) = (secret("keyboot/tsm/node/0/p2p-key"), secret("elsewhere/tsm/node/0/p2p-key"));
     let function = function_arn("KeyRotationFunction");
-    let by = |function: &str, context: Context| context.with("secretsmanager:RotationLambdaARN", function);
+    let asked = |function: &str, context: Context| context.with("secretsmanager:RotationLambdaARN", function);
+    let by = |function: &str, context: Context| {
+        asked(function, context).with("secretsmanager:RotateImmediately", "false")
+    };
     let rotate =
         |resource: &str, context| deployed.node_keys("secretsmanager:RotateSecret", resource, context);
     assert!(rotate(&mine, by(&function, owned_by(STACK))).is_allowed());
@@ -402,7 +405,11 @@ fn node_keys_has_its_own_secrets_rotated_by_key_rotation_and_by_nothing_else() {
         assert_not_allowed(&rotate(&mine, by(&other, owned_by(STACK))), why);
     }
     // A rotation that is asked for without a function is by the one that is set, whichever that is.
-    assert_not_allowed(&rotate(&mine, owned_by(STACK)), "by a function that is not named");
+    let unnamed = owned_by(STACK).with("secretsmanager:RotateImmediately", "false");
+    assert_not_allowed(&rotate(&mine, unnamed), "by a function that is not named");
+    let at_once = asked(&function, owned_by(STACK)).with("secretsmanager:RotateImmediately", "true");
+    assert_not_allowed(&rotate(&mine, at_once), "at once");
+    assert_not_allowed(&rotate(&mine, asked(&function, owned_by(STACK))), "at once, as by default");
     assert_not_allowed(&rotate(&mine, by(&function, owned_by(OTHER_STACK))), "another stack's");
     assert_not_allowed(&rotate(&mine, by(&function, Context::new())), "nobody's");
     assert_not_allowed(&rotate(&foreign, by(&function, owned_by(STACK))), "outside the namespace");
@@ -441,7 +448,7 @@ fn node_keys_invokes_key_rotation_and_unanswered_and_passes_no_role_on() {
         assert_not_allowed(&ask("iam:PassRole", &role_arn(role)), role);
     }
     let schedule =
-        format!("arn:aws:scheduler:eu-central-1:{HERE}:schedule/default/keyboot-RetirementSchedule");
+        format!("arn:aws:scheduler:eu-central-1:{HERE}:schedule/ScheduleGroup/keyboot-RetirementSchedule");
     for action in ["scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"] {
         assert_not_allowed(&ask(action, &schedule), action);
     }

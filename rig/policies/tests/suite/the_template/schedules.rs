@@ -58,6 +58,7 @@ fn each_schedule_asks_key_rotation_for_one_thing_of_this_cluster() {
         let schedule = resolved.resource(id).unwrap();
         assert_eq!(schedule["ScheduleExpression"], expression, "{id}");
         assert_eq!(schedule.get("ScheduleExpressionTimezone"), None, "{id} is in UTC");
+        assert_eq!(schedule["GroupName"], "ScheduleGroup", "{id}");
         let target = &schedule["Target"];
         assert_eq!(target["Arn"], function_arn("KeyRotationFunction"), "{id}");
         assert_eq!(target["RoleArn"], role_arn("SchedulerRole"), "{id}");

@@ -18,6 +18,7 @@ fn every_policy_is_understood() {
         "aws:ResourceTag/keyboot:stack",
         "aws:SecureTransport",
         "aws:SourceAccount",
+        "aws:SourceArn",
         "aws:TagKeys",
         "kms:DataKeyPairSpec",
         "kms:EncryptionContext:PARAMETER_ARN",
@@ -30,6 +31,7 @@ fn every_policy_is_understood() {
         "kms:ViaService",
         "secretsmanager:BlockPublicPolicy",
         "secretsmanager:RecoveryWindowInDays",
+        "secretsmanager:RotateImmediately",
         "secretsmanager:RotationLambdaARN",
         "ssm:Overwrite",
     ];
