@@ -16,6 +16,7 @@ NAMES = (
     "dependent_actions",
     "policy_principals",
     "limits",
+    "parameter_policies",
     "secret_versions",
     "rotation",
     "stores_ask_kms",

@@ -50,8 +50,9 @@ impl Publisher for AwsWorld {
         name: &ParameterName,
         text: &str,
         tags: &Tags,
+        expires: Option<Timestamp>,
     ) -> Result<(), PortError> {
-        let mut call = self.put(name, text);
+        let mut call = self.put(name, text).set_policies(expires.map(expiration));
         for (key, value) in tags {
             // Both fields are set, so building a tag does not fail; were it to, the put would
             // rather lack a tag than be made without its owner's check.

@@ -232,7 +232,7 @@ impl Drafts {
             world.republish(permit, name, text, None).await?;
         } else {
             let tags = operation.owner.document_tags();
-            match world.publish_new(permit, name, text, &tags).await {
+            match world.publish_new(permit, name, text, &tags, None).await {
                 Err(PortError::Exists { .. }) => self.agree(world, operation, observed).await?,
                 other => other?,
             }
@@ -408,7 +408,7 @@ async fn publish_first(
     name: &ParameterName,
     text: &str,
 ) -> Result<(), ProvisionError> {
-    match world.publish_new(permit, name, text, &operation.owner.document_tags()).await {
+    match world.publish_new(permit, name, text, &operation.owner.document_tags(), None).await {
         Err(PortError::Exists { .. }) => {
             if read_one(world, name).await?.as_deref() != Some(text) {
                 return Err(ProvisionError::Foreign {

@@ -50,7 +50,10 @@ impl<'a> Lease<'a> {
         let busy = || ProvisionError::Busy { subject: name.to_string() };
         let held = |seen| Stored { seen, until: now.checked_add(HOLDS).ok() }.to_text();
         let Some((seen, stored)) = world.read_numbered(name).await? else {
-            return match world.publish_new(permit, name, &held(0)?, &owner.document_tags()).await {
+            return match world
+                .publish_new(permit, name, &held(0)?, &owner.document_tags(), Some(stays(now)))
+                .await
+            {
                 Ok(()) => Ok(Self { name, seen: 0 }),
                 Err(PortError::Exists { .. }) => Err(busy()),
                 Err(error) => Err(error.into()),

@@ -381,13 +381,15 @@ pub trait Publisher {
         &self,
         name: &ParameterName,
     ) -> impl Future<Output = Result<Option<(u64, String)>, PortError>>;
-    /// Writes a document that must not exist yet, with its owner's tags.
+    /// Writes a document that must not exist yet, with its owner's tags; with `expires` it vanishes then by
+    /// itself.
     fn publish_new(
         &self,
         permit: &Permit,
         name: &ParameterName,
         text: &str,
         tags: &Tags,
+        expires: Option<Timestamp>,
     ) -> impl Future<Output = Result<(), PortError>>;
     /// Replaces a document; with `expires` it vanishes then by itself.
     fn republish(

@@ -47,7 +47,7 @@ pub(crate) async fn publish(
     text: &str,
 ) -> Result<(), ProvisionError> {
     let tags = operation.owner.document_tags();
-    match world.publish_new(permit, name, text, &tags).await {
+    match world.publish_new(permit, name, text, &tags, None).await {
         Err(PortError::Exists { .. }) => world.republish(permit, name, text, None).await?,
         other => other?,
     }

@@ -177,7 +177,7 @@ impl Adoption {
         let scheduled = self.taken.iter().filter(|(_, facts)| facts.scheduled_for_deletion);
         let claim = Claim::new(owner, &self.former, index, scheduled.map(|(slot, _)| slot));
         let text = sign(world, permit, &name, &claim).await?;
-        match world.publish_new(permit, &name, &text, &owner.document_tags()).await {
+        match world.publish_new(permit, &name, &text, &owner.document_tags(), None).await {
             Ok(()) => {
                 note(world, operation, Action::Published, name.as_str());
                 Ok(true)

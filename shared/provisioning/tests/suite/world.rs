@@ -796,13 +796,14 @@ impl Publisher for World {
         name: &ParameterName,
         text: &str,
         tags: &Tags,
+        expires: Option<Timestamp>,
     ) -> Result<(), PortError> {
         assert!(text.len() <= 8192, "{name} has {} bytes", text.len());
         self.call(Effect::Writes, "publish_new", name.as_str(), |stored| {
             if stored.documents.contains_key(name.as_str()) {
                 return Err(PortError::Exists { what: format!("parameter {name}") });
             }
-            let document = Document { text: text.into(), tags: tags.clone(), expires: None, number: 1 };
+            let document = Document { text: text.into(), tags: tags.clone(), expires, number: 1 };
             stored.documents.insert(name.as_str().into(), document);
             Ok(())
         })
