@@ -249,7 +249,12 @@ async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
     while let Some(page) = pages.next().await {
         for document in page?.parameters() {
             let name = document.name().unwrap_or_default().to_owned();
-            table.add_row([name, "kept".to_owned(), "public: says which keys can come back".to_owned()]);
+            let (state, why) = if name.ends_with("/lease") {
+                ("vanishes in two days", "held by who writes the record beside it")
+            } else {
+                ("kept", "public: says which keys can come back")
+            };
+            table.add_row([name, state.to_owned(), why.to_owned()]);
         }
     }
     let keys = cloud.kms().list_keys().send().await?;
