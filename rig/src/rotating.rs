@@ -9,7 +9,7 @@ use crate::cloud::Cloud;
 /// How long a rotation may take in all, its retries included.
 const TIME: Duration = Duration::from_mins(2);
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Has Secrets Manager rotate a secret, and gives the id of the version to come. It refuses as long as it
 /// tries out that the secret can be rotated.
@@ -49,26 +49,12 @@ pub async fn is_over(cloud: &Cloud, secret: &str, version: &str) -> anyhow::Resu
     Ok(has("AWSCURRENT") && !has("AWSPENDING") && described.last_rotated_date.is_some())
 }
 
-/// Waits for the end of rotations; `look` is called meanwhile.
+/// Waits for the end of a rotation; `look` is called meanwhile.
 ///
 /// # Errors
 ///
-/// When they do not end, or `look` fails.
+/// When it does not end, or `look` fails.
 pub async fn wait(
-    cloud: &Cloud,
-    rotations: &[(&str, &str)],
-    look: impl AsyncFnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    wait_for(TIME, cloud, rotations, look).await
-}
-
-/// The same for so long.
-///
-/// # Errors
-///
-/// When they have not ended by then, or `look` fails.
-pub async fn wait_for(
-    time: Duration,
     cloud: &Cloud,
     rotations: &[(&str, &str)],
     mut look: impl AsyncFnMut() -> anyhow::Result<()>,
@@ -85,8 +71,8 @@ pub async fn wait_for(
         if left.is_empty() {
             return look().await;
         }
-        if began.elapsed() > time {
-            bail!("not rotated in {} s: {}", time.as_secs(), left.join(", "));
+        if began.elapsed() > TIME {
+            bail!("not rotated in {} s: {}", TIME.as_secs(), left.join(", "));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -155,12 +155,9 @@ impl Life {
         // Secrets Manager tries again, and by then it may.
         tokio::time::sleep(Duration::from_secs(1)).await;
         self.allow_again_to(&self.rotating_role).await?;
-        let all: Vec<_> = begun.iter().map(|(secret, version)| (secret.as_str(), version.as_str())).collect();
-        if rotating::wait_for(Duration::from_secs(5), &self.root, &all, async || Ok(())).await.is_ok() {
-            return Ok(());
-        }
         for (secret, version) in &begun {
-            if !rotating::is_over(&self.root, secret, version).await? {
+            let ended = rotating::wait(&self.root, &[(secret, version)], async || Ok(())).await;
+            if ended.is_err() {
                 // What it gave up is gone on with.
                 let version = rotating::begin(&self.root, secret).await?;
                 rotating::wait(&self.root, &[(secret, &version)], async || Ok(())).await?;
