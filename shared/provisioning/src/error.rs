@@ -76,7 +76,7 @@ pub enum ProvisionError {
         change: &'static str,
     },
     /// Another operation or rotation is writing what it guards.
-    #[error("{subject} is held by another operation or rotation, for a minute at most: try again")]
+    #[error("{subject} is held by another operation or rotation, for half a minute at most: try again")]
     Busy {
         /// The lease.
         subject: String,
