@@ -19,7 +19,7 @@ use crate::renewing::{Renewal, Tokens};
 use crate::signed::DocumentError;
 use crate::store::Store;
 use crate::version_label::KeyDigest;
-use crate::versions::{Evidence, Item};
+use crate::versions::{Evidence, FROM_BEFORE, Item, is_from_before};
 
 /// What has to be done to come from what is owned to what is declared.
 #[derive(Debug, Default)]
@@ -144,6 +144,10 @@ impl Plan {
             // A record that is older than its node's secret does not know of it.
             let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
             let stored = observed.record(slot.index);
+            if stored.is_some_and(|record| is_from_before(record, evidence, &slot, facts)) {
+                let name = spec.cluster.record_parameter(slot.index);
+                return Err(incomplete(name.as_str(), FROM_BEFORE));
+            }
             let mut item = Item::found(evidence, &slot, facts, stored.filter(|_| !is_unlisted))?;
             let number = first_number(observed, &slot);
             if slot.purpose == Purpose::P2pKey {

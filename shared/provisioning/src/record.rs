@@ -200,6 +200,14 @@ impl NodeRecord {
         self.regenerate.unwrap_or_else(|| TokenDigest::of(None))
     }
 
+    /// What the node has secrets for.
+    pub(crate) fn purposes(&self) -> Vec<Purpose> {
+        let mut purposes = vec![Purpose::P2pKey, Purpose::SharePassword, Purpose::ManagementKey];
+        purposes.extend(self.api_keys.keys().cloned().map(Purpose::ApiKey));
+        purposes.retain(|purpose| self.knows(purpose));
+        purposes
+    }
+
     /// Whether the node has a secret for `purpose`.
     pub(crate) fn knows(&self, purpose: &Purpose) -> bool {
         match purpose {

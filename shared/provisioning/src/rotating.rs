@@ -23,7 +23,7 @@ use crate::making::{MadeValue, Recipe, make_value};
 use crate::names::{ClusterName, ParameterName, Purpose, SecretName, Slot};
 use crate::observing::{Standing, owner_shown, pin, read_one, standing};
 use crate::ownership::{Generation, Owner, generation_of};
-use crate::parallel::both;
+use crate::parallel::{both, each};
 use crate::planning::{incomplete, public_key};
 use crate::ports::{CURRENT, NewVersion, PENDING, PortError, SecretFacts, World};
 use crate::properties::{API_KEYS_EVERY, KmsKeyArn, P2P_KEYS_EVERY};
@@ -35,7 +35,7 @@ use crate::rotation_policy::RotationPolicy;
 use crate::signed::{self, PinnedKeys};
 use crate::store::Store;
 use crate::version_label::{KeyDigest, VersionLabel, is_ours};
-use crate::versions::{Evidence, Item, NO_GENERATION};
+use crate::versions::{Evidence, FROM_BEFORE, Item, NO_GENERATION, is_from_before};
 
 /// One rotation of one secret.
 #[derive(Clone, Debug)]
@@ -170,6 +170,7 @@ impl Rotation {
     ) -> Result<Progress, ProvisionError> {
         let found = self.ensure_promoted(world, pinned, found).await?;
         self.refuse_before_the_cut_over(&found)?;
+        self.refuse_one_from_before(world, &found.record, &found.keys).await?;
         let old = found.item(self)?;
         // As signed documents say, and not what anybody may write beside the secret.
         let key = KmsKeyArn::of_a_secret(&found.policy.kms_key_arn);
@@ -456,6 +457,10 @@ impl Rotation {
             // New keys are being declared for all of the cluster.
             return Err(ProvisionError::Busy { subject: names[1].to_string() });
         }
+        let evidence = Evidence { cluster: &self.cluster, keys: &keys };
+        if is_from_before(&record, evidence, &self.slot, &facts) {
+            return Err(incomplete(names[1].as_str(), FROM_BEFORE));
+        }
         Ok(InService { owner, permit, keys, facts, index, policy, record, is_in_turn: false })
     }
 
@@ -636,6 +641,7 @@ impl Rotation {
         after.retire(self.now);
         change(&mut after);
         if after != before {
+            self.refuse_one_from_before(world, &before, keys).await?;
             let text = sign(world, permit, &name, &after.following(Some(&before))).await?;
             world.republish(permit, &name, &text, None).await?;
             let generation = Generation::new(self.token.as_str());
@@ -643,6 +649,36 @@ impl Rotation {
                 &AuditEvent::new(Action::Published, &owner.id, &generation, name.as_str()).of(&self.slot),
             );
         }
+        Ok(())
+    }
+
+    /// Refuses to build on a record that was put back: with the next serial it would count again, and with it
+    /// keys that were replaced, or removed.
+    async fn refuse_one_from_before(
+        &self,
+        world: &impl World,
+        record: &NodeRecord,
+        keys: &PinnedKeys,
+    ) -> Result<(), ProvisionError> {
+        let evidence = Evidence { cluster: &self.cluster, keys };
+        each(record.purposes(), async |purpose: Purpose| {
+            let slot = Slot { index: self.slot.index, purpose };
+            let name = self.cluster.secret_name(slot.index, &slot.purpose);
+            let facts = world.describe_secret(self.store, &name).await?;
+            let facts = facts.filter(|facts| !facts.scheduled_for_deletion);
+            let record_name = self.record_name();
+            match facts {
+                None => Err(incomplete(
+                    record_name.as_str(),
+                    "lists a secret that is not in service: update the stack, which makes what is missing",
+                )),
+                Some(facts) if is_from_before(record, evidence, &slot, &facts) => {
+                    Err(incomplete(record_name.as_str(), FROM_BEFORE))
+                }
+                Some(_) => Ok(()),
+            }
+        })
+        .await?;
         Ok(())
     }
 }

@@ -220,6 +220,30 @@ fn is_of(facts: &SecretFacts, version_id: &str, public: Option<&str>) -> bool {
     }
 }
 
+/// Whether a record is from before the version of a secret that is handed out: that one is signed, of the
+/// record's own token, and later than all that the record names. Every version is named before it is handed
+/// out, so somebody has put back what was published before.
+pub(crate) fn is_from_before(
+    record: &NodeRecord,
+    evidence: Evidence<'_>,
+    slot: &Slot,
+    facts: &SecretFacts,
+) -> bool {
+    let Some(current) = facts.staged(CURRENT) else { return false };
+    if record.names(&slot.purpose, current) {
+        return false;
+    }
+    let label_of = |id: &str| evidence.label_of(slot, facts, id).map(|(label, _)| label);
+    let named = facts.versions.keys().filter(|id| record.names(&slot.purpose, id));
+    let latest = named.filter_map(|id| label_of(id)).map(|label| label.number).max();
+    label_of(current).is_some_and(|label| label.token == record.token() && label.number > latest.unwrap_or(1))
+}
+
+/// What is wrong with such a record.
+pub(crate) const FROM_BEFORE: &str = "is from before the keys that its node's secrets hand out: somebody has \
+                                      put an older text back. Put the one of the highest serial in the \
+                                      parameter's history in its place, and find out who did it";
+
 /// Whether a record names any version of a secret.
 pub(crate) fn is_any_named(record: &NodeRecord, slot: &Slot, facts: &SecretFacts) -> bool {
     let name = record.cluster.secret_name(slot.index, &slot.purpose);

@@ -13,8 +13,8 @@ use provisioning::{OperationKind, Progress, ProvisionError, Rotation};
 
 use crate::deaths::at_every_call;
 use crate::fixtures::{
-    Declared, OWNER, assert_in_service, cluster, current, delete, in_service, node, open, operation,
-    own_labels, pinned, record, roster, secret, secret_name, update, value_of,
+    Declared, OWNER, assert_in_service, cluster, current, delete, document, in_service, node, open,
+    operation, own_labels, pinned, record, roster, secret, secret_name, update, value_of,
 };
 use crate::planted::his_label;
 use crate::world::World;
@@ -618,4 +618,57 @@ fn who_died_with_the_record_in_hand_holds_it_up_for_half_a_minute() {
         let done = make(&world, &later(&world, &other, seconds)).unwrap();
         assert_eq!(matches!(done, Err(ProvisionError::Busy { .. })), is_busy, "{seconds}: {done:?}");
     }
+}
+
+#[test]
+fn a_record_that_somebody_put_back_is_not_built_on() {
+    let declared = rotated(&[0]);
+    let other = declared.clone().with("Applications", vec!["default", "other"]);
+    let put_back = |world: &World, old: &str| {
+        let mut stored = world.stored.borrow_mut();
+        old.clone_into(&mut stored.documents.get_mut("/keyboot/tsm/node/0/record").unwrap().text);
+    };
+    let text = |world: &World| document(&world.stored(), "/keyboot/tsm/node/0/record");
+    let refuse_rotations = |world: &World, old: &str, why: &str| {
+        for purpose in ROTATED {
+            begin(world, &rotation(world, purpose, NEXT));
+            for step in STEPS {
+                if let Err(error) = step(world, &rotation(world, purpose, NEXT)).unwrap() {
+                    assert!(error.to_string().contains(why), "{purpose}: {error}");
+                }
+            }
+        }
+        assert_eq!(text(world), old);
+    };
+    for purpose in ROTATED {
+        let world = in_service(&declared);
+        let old = text(&world);
+        assert!(rotate(&world, &rotation(&world, purpose, TOKEN)), "{purpose}");
+        world.days.set(2);
+        assert!(rotate(&world, &rotation(&world, purpose, "11111111-aaaa-4bbb-8ccc-000000000003")));
+        let latest = text(&world);
+        put_back(&world, &old);
+        world.days.set(3);
+        refuse_rotations(&world, &old, "put an older text back");
+        let error = update(&world, &declared, &other, "update-1").unwrap().unwrap_err().to_string();
+        assert!(error.contains("put an older text back"), "{purpose}: {error}");
+        assert_eq!(text(&world), old, "{purpose}");
+        put_back(&world, &latest);
+        update(&world, &declared, &other, "update-2").unwrap().unwrap();
+        assert_usable(&world, purpose);
+    }
+    // One that lists an application which was removed.
+    let world = in_service(&other);
+    let old = text(&world);
+    update(&world, &other, &declared, "update-1").unwrap().unwrap();
+    put_back(&world, &old);
+    let error = make_begun(&world, &rotation(&world, "management-key", NEXT));
+    assert!(error.contains("lists a secret that is not in service"), "{error}");
+    assert_eq!(text(&world), old);
+}
+
+/// The first step of a rotation that is refused.
+fn make_begun(world: &World, rotation: &Rotation) -> String {
+    begin(world, rotation);
+    make(world, rotation).unwrap().unwrap_err().to_string()
 }
