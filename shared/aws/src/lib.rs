@@ -14,6 +14,8 @@ mod pacing;
 mod parameter_store;
 mod patience;
 mod rates;
+#[cfg(feature = "reading")]
+pub mod reading;
 mod secret_policy;
 mod secrets_manager;
 mod secure_strings;

@@ -164,7 +164,7 @@ impl Pace for AwsWorld {
 
 /// An HTTPS client that trusts Mozilla's roots as compiled in, and neither the system's store nor
 /// a file that an environment variable names. It takes no proxy.
-fn https_client() -> SharedHttpClient {
+pub(crate) fn https_client() -> SharedHttpClient {
     let mut roots = TrustStore::empty();
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         roots.add_pem_certificate(pem(root));

@@ -35,6 +35,10 @@ pub enum KeyMaterialError {
     #[error("not an API key hash: 44 characters of standard, padded base64 are expected")]
     InvalidApiKeyHash,
 
+    /// This text is no share-encryption password. Get it again from where it is kept.
+    #[error("not a share-encryption password: 43 characters of unpadded base64url are expected")]
+    InvalidSharePassword,
+
     /// This text is not a fingerprint.
     #[error("not a fingerprint: `sha256:` and 64 lower-case hexadecimal digits are expected")]
     InvalidFingerprint,

@@ -49,6 +49,22 @@ impl SharePassword {
         Self { text: Zeroizing::new(URL_SAFE_NO_PAD.encode(entropy)) }
     }
 
+    /// Reads a password back in the one spelling that is made. What is read is copied; the original is not
+    /// overwritten.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyMaterialError::InvalidSharePassword`] when it is not 32 bytes in unpadded base64url.
+    pub fn parse(text: &str) -> Result<Self, KeyMaterialError> {
+        let mut entropy = Zeroizing::new([0; 32]);
+        let length = URL_SAFE_NO_PAD.decode_slice(text, entropy.as_mut_slice());
+        if length == Ok(32) {
+            Ok(Self::derive_from_entropy(&entropy))
+        } else {
+            Err(KeyMaterialError::InvalidSharePassword)
+        }
+    }
+
     /// The password's text.
     ///
     /// # Security
@@ -70,3 +86,21 @@ impl fmt::Debug for SharePassword {
 
 /// By its text's own wrapper.
 impl ZeroizeOnDrop for SharePassword {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_read_back_in_its_one_spelling() {
+        let password = SharePassword::derive_from_entropy(&[0xfb; 32]);
+        assert_eq!(SharePassword::parse(password.expose()).unwrap().expose(), password.expose());
+        let text = password.expose();
+        for bad in ["", &text[..42], &format!("{text}A"), &format!("{text}="), &text.replace('-', "+")] {
+            assert_eq!(SharePassword::parse(bad).unwrap_err(), KeyMaterialError::InvalidSharePassword, "{bad}");
+        }
+        // The last character has two bits that nothing says anything with.
+        let spelled_otherwise = format!("{}t", &text[..42]);
+        assert!(SharePassword::parse(&spelled_otherwise).is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! keyboot-node: keys reach the node process without touching a disk.
+//!
+//! Two modes run a command: `exec` fetches what is the node's own, hands it over and becomes the command;
+//! `watch` stays, reads public documents only, and starts `exec` again when what the node runs with has
+//! changed. The others show public facts.
+
+pub mod delivery;
+pub mod formats;
+pub mod host;

@@ -1,0 +1,3 @@
+//! `keyboot-node`: see the library.
+
+fn main() {}

@@ -1,0 +1,186 @@
+//! AWS behind the ports of `reading`: what a node, or an auditor, reads with.
+//!
+//! Credentials are those of the process's environment, of its container or of its instance, in this order;
+//! no file is looked for. Endpoints follow from partition and Region alone and certificates are checked
+//! against roots compiled in, as for the functions.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_sdk_kms::config::BehaviorVersion;
+use aws_sdk_kms::error::SdkError;
+use aws_sdk_kms::primitives::Blob;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
+use provisioning::ports::PortError;
+use provisioning::sealing::SealedSecret;
+use reading::ReadError;
+use reading::ports::{DocumentReader, Opened, Opener, SecretReader, StoredText};
+
+use crate::failure::failure;
+use crate::session::https_client;
+
+/// Attempts for one call, the first included: somebody waits for a node to start.
+const ATTEMPTS: u32 = 4;
+/// How long one attempt may take to connect, and in all.
+const CONNECT: Duration = Duration::from_secs(3);
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// The codes that say that something is not there.
+const NOT_THERE: [&str; 3] = ["ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound"];
+
+/// AWS, as a reader sees it. A client is built when the first call needs it.
+#[derive(Debug)]
+pub struct ReadingWorld {
+    config: SdkConfig,
+    kms: OnceLock<aws_sdk_kms::Client>,
+    secrets: OnceLock<aws_sdk_secretsmanager::Client>,
+    parameters: OnceLock<aws_sdk_ssm::Client>,
+}
+
+impl ReadingWorld {
+    /// Makes the connection's settings; opens nothing. `endpoint` is where every service answers: for local
+    /// emulators only.
+    #[must_use]
+    pub fn new(region: &str, #[cfg(feature = "local")] endpoint: Option<String>) -> Self {
+        #[cfg(feature = "local")]
+        let client = match endpoint {
+            Some(_) => aws_smithy_http_client::Builder::new().build_http(),
+            None => https_client(),
+        };
+        #[cfg(not(feature = "local"))]
+        let client = https_client();
+        let builder = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(credentials(region, &client))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
+            )
+            .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+                aws_smithy_async::rt::sleep::TokioSleep::new(),
+            ))
+            .http_client(client);
+        #[cfg(feature = "local")]
+        let builder = match endpoint {
+            Some(endpoint) => builder.endpoint_url(endpoint),
+            None => builder,
+        };
+        Self {
+            config: builder.build(),
+            kms: OnceLock::new(),
+            secrets: OnceLock::new(),
+            parameters: OnceLock::new(),
+        }
+    }
+
+    fn kms(&self) -> &aws_sdk_kms::Client {
+        self.kms.get_or_init(|| aws_sdk_kms::Client::new(&self.config))
+    }
+
+    fn secrets(&self) -> &aws_sdk_secretsmanager::Client {
+        self.secrets.get_or_init(|| aws_sdk_secretsmanager::Client::new(&self.config))
+    }
+
+    fn parameters(&self) -> &aws_sdk_ssm::Client {
+        self.parameters.get_or_init(|| aws_sdk_ssm::Client::new(&self.config))
+    }
+}
+
+/// The metadata services are on the instance itself and speak plain HTTP; no proxy is asked.
+fn credentials(region: &str, client: &SharedHttpClient) -> SharedCredentialsProvider {
+    let config = ProviderConfig::empty()
+        .with_region(Some(Region::new(region.to_owned())))
+        .with_http_client(client.clone());
+    let container = EcsCredentialsProvider::builder().configure(&config).build();
+    let instance = ImdsCredentialsProvider::builder().configure(&config).build();
+    let chain =
+        CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
+            .or_else("Container", container)
+            .or_else("Instance", instance);
+    SharedCredentialsProvider::new(chain)
+}
+
+impl DocumentReader for ReadingWorld {
+    async fn read_documents(&self, names: &[String]) -> Result<Vec<Option<String>>, ReadError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answer = self.parameters().get_parameters().set_names(Some(names.to_vec())).send().await;
+        let answer =
+            answer.map_err(|error| why("ssm:GetParameters", &names.join(", "), &error))?;
+        let mut found = HashMap::new();
+        for parameter in answer.parameters.unwrap_or_default() {
+            let (Some(name), Some(value)) = (parameter.name, parameter.value) else { continue };
+            // What was asked for by its ARN is answered by its name.
+            found.extend(parameter.arn.map(|arn| (arn, value.clone())));
+            found.insert(name, value);
+        }
+        Ok(names.iter().map(|name| found.remove(name)).collect())
+    }
+}
+
+impl SecretReader for ReadingWorld {
+    async fn fetch_version(&self, arn: &str, version_id: &str) -> Result<StoredText, ReadError> {
+        if let Some((_, name)) = arn.split_once(":ssm:").and_then(|(_, rest)| rest.split_once(":parameter")) {
+            return self.fetch_parameter(arn, name, version_id).await;
+        }
+        let call = self.secrets().get_secret_value().secret_id(arn).version_id(version_id);
+        let answer = call.send().await.map_err(|error| why("secretsmanager:GetSecretValue", arn, &error))?;
+        answer.secret_string.map(StoredText::new).ok_or_else(|| empty(arn))
+    }
+}
+
+impl ReadingWorld {
+    /// A parameter is named with its version; only its own account reads it so.
+    async fn fetch_parameter(&self, arn: &str, name: &str, version: &str) -> Result<StoredText, ReadError> {
+        let call = self.parameters().get_parameter().name(format!("{name}:{version}")).with_decryption(true);
+        let answer = call.send().await.map_err(|error| why("ssm:GetParameter", arn, &error))?;
+        answer.parameter.and_then(|found| found.value).map(StoredText::new).ok_or_else(|| empty(arn))
+    }
+}
+
+impl Opener for ReadingWorld {
+    async fn open(&self, sealed: &SealedSecret) -> Result<Opened, ReadError> {
+        let key = sealed.key_arn();
+        let mut call = self.kms().decrypt().key_id(key).ciphertext_blob(Blob::new(sealed.ciphertext()));
+        for (name, value) in sealed.context().pairs() {
+            call = call.encryption_context(name, value);
+        }
+        let answer = call.send().await.map_err(|error| why("kms:Decrypt", key, &error))?;
+        answer.plaintext.map(|plain| Opened::new(plain.into_inner())).ok_or_else(|| empty(key))
+    }
+}
+
+/// Why a call for `permission` on `name` failed. Of the service's answer only the code is taken over.
+fn why<E: ProvideErrorMetadata>(permission: &'static str, name: &str, error: &SdkError<E>) -> ReadError {
+    let name = name.to_owned();
+    match failure("", &name, error) {
+        PortError::Denied { code, .. } => {
+            let account = name.split(':').nth(4).filter(|account| account.len() == 12);
+            let account = account.map_or_else(|| "this account".to_owned(), |id| format!("account {id}"));
+            ReadError::Denied { account, permission, name, code }
+        }
+        PortError::Refused { code, .. } if NOT_THERE.contains(&code.as_str()) => ReadError::NotFound {
+            name,
+            hint: "the node's record names a version of it that is not there (any more)",
+        },
+        PortError::Unavailable { code, .. } => ReadError::Unavailable { name, code },
+        PortError::Refused { code, .. } => ReadError::Refused { name, code },
+        _ => ReadError::Refused { name, code: "unexpected".into() },
+    }
+}
+
+fn empty(name: &str) -> ReadError {
+    ReadError::Refused { name: name.to_owned(), code: "empty answer".into() }
+}
