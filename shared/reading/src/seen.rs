@@ -32,6 +32,16 @@ impl Seen {
         self.rosters.get(cluster.as_str()).copied().unwrap_or_default()
     }
 
+    /// Takes note of all that another one has.
+    pub fn merge(&mut self, other: &Self) {
+        for (own, others) in [(&mut self.records, &other.records), (&mut self.rosters, &other.rosters)] {
+            for (key, serial) in others {
+                let seen = own.entry(key.clone()).or_default();
+                *seen = (*serial).max(*seen);
+            }
+        }
+    }
+
     /// Takes note of a record's serial number.
     pub fn note_record(&mut self, cluster: &ClusterName, index: NodeIndex, serial: u64) {
         let seen = self.records.entry(key(cluster, index)).or_default();

@@ -31,6 +31,17 @@ pub struct Whose {
     pub documents: Option<String>,
     /// The nodes of the cluster, where its roster cannot be read.
     pub nodes: Option<BTreeSet<NodeIndex>>,
+    /// Records that came another way than through a store, and from where.
+    pub imported: BTreeMap<NodeIndex, Imported>,
+}
+
+/// A signed record that came as a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Imported {
+    /// Where it is.
+    pub from: String,
+    /// Its text.
+    pub text: String,
 }
 
 impl Whose {
@@ -95,8 +106,11 @@ impl ClusterView {
         });
         let elsewhere = environment.iter().flat_map(|environment| &environment.peer_record_arns);
         let elsewhere = elsewhere.filter_map(|arn| Some((node_in(arn, &whose.cluster)?, arn.clone())));
-        let addresses: BTreeMap<NodeIndex, String> = addresses.chain(elsewhere).collect();
+        let mut addresses: BTreeMap<NodeIndex, String> = addresses.chain(elsewhere).collect();
+        addresses.retain(|index, _| !whose.imported.contains_key(index));
         let texts = read_all(from, &addresses.values().cloned().collect::<Vec<_>>()).await?;
+        let imported =
+            whose.imported.iter().map(|(index, file)| ((*index, file.from.clone()), Some(file.text.clone())));
         let mut view = Self {
             cluster: whose.cluster.clone(),
             environment,
@@ -104,7 +118,7 @@ impl ClusterView {
             refused: Vec::new(),
             roster,
         };
-        for ((index, address), text) in addresses.into_iter().zip(texts) {
+        for ((index, address), text) in addresses.into_iter().zip(texts).chain(imported) {
             let record = match text {
                 Some(text) => {
                     let (keys, serial) = (pins.of_node(index), seen.record(&whose.cluster, index));

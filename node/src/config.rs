@@ -1,0 +1,319 @@
+//! What keyboot-node is told: a TOML file, and beside it the few variables that differ between nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use provisioning::names::{ClusterName, NodeIndex};
+use reading::{Imported, Pin, Pins, Whose};
+use serde::Deserialize;
+
+use crate::delivery::Delivery;
+use crate::error::NodeError;
+use crate::formats::Format;
+use crate::formats::tsm::Layout;
+
+/// What keyboot-node is told.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// The cluster, `<namespace>/<cluster>`.
+    pub cluster: ClusterName,
+    /// The node's index; none for an auditor.
+    #[serde(default)]
+    pub index: Option<NodeIndex>,
+    /// The Region of the stack.
+    pub region: String,
+    /// The account of the stack, where it is another one: then documents are asked for by their ARNs.
+    #[serde(default)]
+    pub account: Option<String>,
+    /// The nodes of the cluster, where its roster cannot be read: from another account it never can.
+    #[serde(default)]
+    pub nodes: Option<BTreeSet<NodeIndex>>,
+    /// The keys that records are signed with.
+    #[serde(rename = "pin")]
+    pins: Vec<PinnedKey>,
+    /// Where the highest serial numbers and imported records are kept.
+    #[serde(default = "state")]
+    pub state: PathBuf,
+    /// The program that runs with the node's secrets.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// How it gets them.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// The user that it runs as; the one that keyboot-node runs as where there is none.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// What of the host is known to be missing, by the names that are shown.
+    #[serde(default)]
+    pub accepted_findings: Vec<String>,
+    /// How a TSM node is configured, and where.
+    #[serde(default)]
+    pub tsm: Option<Tsm>,
+    /// When the command is started again.
+    #[serde(default)]
+    pub watch: Watch,
+}
+
+/// A key that is pinned, as it is written.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PinnedKey {
+    signer: String,
+    public_key: String,
+    #[serde(default)]
+    home: Option<String>,
+    #[serde(default)]
+    nodes: Option<BTreeSet<NodeIndex>>,
+}
+
+impl fmt::Debug for PinnedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedKey").field("signer", &self.signer).finish_non_exhaustive()
+    }
+}
+
+/// How a TSM node is configured, and where.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Tsm {
+    /// Where its `config.toml` is written to before it starts; not at all where there is none.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
+    /// What stands in it.
+    #[serde(default)]
+    pub layout: Layout,
+}
+
+/// When the command is started again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Watch {
+    /// How often the public documents are looked at.
+    pub poll_seconds: u64,
+    /// How long each node has for starting again before the next one does.
+    pub stagger_seconds: u64,
+    /// How long the command has for ending itself before it is killed.
+    pub stop_seconds: u64,
+    /// Whether the command reads its configuration again on SIGHUP: then it is not started again for what is
+    /// public.
+    pub reloads: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { poll_seconds: 30, stagger_seconds: 60, stop_seconds: 30, reloads: false }
+    }
+}
+
+impl Watch {
+    /// As durations: poll, stagger, stop.
+    #[must_use]
+    pub fn durations(&self) -> [Duration; 3] {
+        [self.poll_seconds.max(1), self.stagger_seconds, self.stop_seconds].map(Duration::from_secs)
+    }
+}
+
+fn state() -> PathBuf {
+    "/var/lib/keyboot-node".into()
+}
+
+/// What the environment or the command line says instead of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The cluster.
+    pub cluster: Option<String>,
+    /// The node's index.
+    pub index: Option<u32>,
+    /// The Region.
+    pub region: Option<String>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`], with what is wrong and where.
+    pub fn read(path: &Path, overrides: &Overrides) -> Result<Self, NodeError> {
+        let fault = |fault: String| NodeError::Config(format!("{}: {fault}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+        Self::parse(&text, overrides).map_err(fault)
+    }
+
+    fn parse(text: &str, overrides: &Overrides) -> Result<Self, String> {
+        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        let mut set = |name: &str, value: Option<toml::Value>| {
+            table.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        set("cluster", overrides.cluster.clone().map(toml::Value::String));
+        set("index", overrides.index.map(|index| toml::Value::Integer(index.into())));
+        set("region", overrides.region.clone().map(toml::Value::String));
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        config.pins().map_err(|error| error.to_string())?;
+        if config.account.is_some() && config.nodes.is_none() {
+            return Err("with `account` the roster cannot be read (Resource Access Manager does not share \
+                        it): list the cluster's `nodes`"
+                .into());
+        }
+        Ok(config)
+    }
+
+    /// The keys that are believed.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] when there is none, or one is no P-256 key in base64.
+    pub fn pins(&self) -> Result<Pins, NodeError> {
+        let fault = |pin: &PinnedKey, fault: &str| {
+            NodeError::Config(format!("the pinned key of {} {fault}", pin.signer))
+        };
+        let pins = self.pins.iter().map(|pin| {
+            let public_key = STANDARD
+                .decode(&pin.public_key)
+                .map_err(|_| fault(pin, "is no base64: give the SubjectPublicKeyInfo that KMS shows"))?;
+            let (signer, home, nodes) = (pin.signer.clone(), pin.home.clone(), pin.nodes.clone());
+            Ok(Pin { signer, public_key, home, nodes })
+        });
+        let pins = pins.collect::<Result<_, NodeError>>()?;
+        Pins::new(pins).map_err(|error| NodeError::Config(format!("`pin`: {error}")))
+    }
+
+    /// The node's index.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] when none is given.
+    pub fn index(&self) -> Result<NodeIndex, NodeError> {
+        let missing =
+            || NodeError::Config("`index` is missing: which node of the cluster is this?".into());
+        self.index.ok_or_else(missing)
+    }
+
+    /// The program that runs with the node's secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] when none is named.
+    pub fn format(&self) -> Result<Format, NodeError> {
+        let missing = || {
+            NodeError::Config("`format` is missing: for which program? tsm, geth, op-node or horcrux".into())
+        };
+        self.format.ok_or_else(missing)
+    }
+
+    /// Whose documents are read, and how they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::State`] when imported records cannot be read.
+    pub fn whose(&self) -> Result<Whose, NodeError> {
+        let partition = self.pins.first().and_then(|pin| pin.signer.split(':').nth(1)).unwrap_or("aws");
+        let documents = |account: &String| format!("arn:{partition}:ssm:{}:{account}", self.region);
+        Ok(Whose {
+            cluster: self.cluster.clone(),
+            index: self.index,
+            documents: self.account.as_ref().map(documents),
+            nodes: self.nodes.clone(),
+            imported: self.imported()?,
+        })
+    }
+
+    /// Where the records of this cluster are kept that came as files.
+    #[must_use]
+    pub fn imports(&self) -> PathBuf {
+        self.state.join("records").join(self.cluster.as_str())
+    }
+
+    fn imported(&self) -> Result<BTreeMap<NodeIndex, Imported>, NodeError> {
+        let folder = self.imports();
+        let fault = |error: std::io::Error| NodeError::State(format!("{}: {error}", folder.display()));
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            Err(error) => return Err(fault(error)),
+        };
+        let mut imported = BTreeMap::new();
+        for entry in entries {
+            let path = entry.map_err(fault)?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            // What is being written has another name.
+            let Ok(index) = stem.parse() else { continue };
+            let text = std::fs::read_to_string(&path).map_err(fault)?;
+            imported.insert(index, Imported { from: path.display().to_string(), text });
+        }
+        Ok(imported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pin() -> String {
+        use p256::pkcs8::EncodePublicKey as _;
+        let key = p256::SecretKey::from_slice(&[7; 32]).unwrap().public_key();
+        STANDARD.encode(key.to_public_key_der().unwrap())
+    }
+
+    fn text() -> String {
+        format!(
+            "cluster = \"keyboot/tsm\"\nindex = 1\nregion = \"eu-central-1\"\nformat = \"tsm\"\n\n[[pin]]\n\
+             signer = \"arn:aws-cn:kms:cn-north-1:111122223333:key/k\"\npublic-key = \"{}\"\n",
+            pin()
+        )
+    }
+
+    fn refused(text: &str) -> String {
+        Config::parse(text, &Overrides::default()).unwrap_err()
+    }
+
+    #[test]
+    fn a_file_is_read_and_what_the_environment_says_goes_first() {
+        let config = Config::parse(&text(), &Overrides::default()).unwrap();
+        assert_eq!((config.index().unwrap().get(), config.format), (1, Some(Format::Tsm)));
+        assert_eq!(config.state, Path::new("/var/lib/keyboot-node"));
+        let whose = config.whose().unwrap();
+        assert_eq!(whose.documents, None);
+        let overrides = Overrides {
+            index: Some(2),
+            cluster: Some("keyboot/other".into()),
+            region: Some("cn-north-1".into()),
+        };
+        let config = Config::parse(&text(), &overrides).unwrap();
+        assert_eq!((config.index().unwrap().get(), config.region.as_str()), (2, "cn-north-1"));
+        assert_eq!(config.cluster.as_str(), "keyboot/other");
+    }
+
+    #[test]
+    fn documents_of_another_account_are_asked_for_by_their_arns() {
+        let text = text().replacen("index", "account = \"444455556666\"\nnodes = [0, 1, 2]\nindex", 1);
+        let whose = Config::parse(&text, &Overrides::default()).unwrap().whose().unwrap();
+        assert_eq!(
+            whose.address(&whose.cluster.record_parameter("2".parse().unwrap())),
+            "arn:aws-cn:ssm:eu-central-1:444455556666:parameter/keyboot/tsm/node/2/record"
+        );
+        assert!(refused(&text.replace("nodes = [0, 1, 2]\n", "")).contains("nodes"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (from, to, why) in [
+            ("index", "indx", "indx"),
+            ("\"tsm\"", "\"tms\"", "tms"),
+            ("keyboot/tsm", "Keyboot/tsm", "must be"),
+            ("public-key = \"M", "public-key = \"!", "base64"),
+            ("public-key = \"MF", "public-key = \"MG", "P-256"),
+            ("[[pin]]", "[[pins]]", "pin"),
+        ] {
+            let text = text().replacen(from, to, 1);
+            let error = refused(&text);
+            assert!(error.contains(why), "{to}: {error}");
+        }
+        assert!(refused(&text().split("[[pin]]").next().unwrap().replace("index", "pin = []\nindex")).contains("pin"));
+    }
+}

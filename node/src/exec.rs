@@ -1,0 +1,121 @@
+//! `keyboot-node exec`: fetches what is the node's own, hands it over, and becomes the command.
+//!
+//! The command takes this process's place, so that nothing of ours stays in memory beside it, signals and
+//! the exit status are its own, and no secret was ever an argument or written to a disk.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use jiff::Timestamp;
+use nix::unistd::User;
+use reading::ports::World;
+
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::files::write_whole;
+use crate::host::{self, Finding};
+use crate::reader::Reader;
+use crate::{hardening, log};
+
+/// What the command does not inherit: keyboot-node's own credentials and settings.
+const OWN: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"];
+const OWN_PREFIXES: [&str; 2] = ["KEYBOOT_NODE_", "AWS_CONTAINER_"];
+
+/// A program and its arguments.
+#[derive(Clone, Debug)]
+pub struct CommandLine {
+    /// The program.
+    pub program: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl CommandLine {
+    /// Takes them apart; `None` where there is no program.
+    #[must_use]
+    pub fn new(words: Vec<OsString>) -> Option<Self> {
+        let mut words = words.into_iter();
+        Some(Self { program: words.next()?, arguments: words.collect() })
+    }
+}
+
+/// Fetches, converts and checks as [`exec`] does, and starts nothing.
+///
+/// # Errors
+///
+/// [`NodeError`]: then [`exec`] would fail as well.
+pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeError> {
+    let (reader, now) = (Reader::new(world, config)?, Timestamp::now());
+    reader.prepare(&reader.view().await?, now).await?;
+    Ok(())
+}
+
+/// Becomes the command.
+///
+/// `is_watched` says that `keyboot-node watch` started it: then it ends with it.
+///
+/// # Errors
+///
+/// [`NodeError`]; it does not return otherwise.
+pub async fn exec(
+    world: &impl World,
+    config: &Config,
+    command: &CommandLine,
+    is_watched: bool,
+) -> Result<std::convert::Infallible, NodeError> {
+    let user = config.user.as_deref().map(find_user).transpose()?;
+    let mut findings: Vec<Finding> = hardening::lock()?;
+    findings.extend(host::missing(&host::Context::of(config, user.as_ref())));
+    tell(&host::refuse(findings, &config.accepted_findings)?);
+    let (reader, now) = (Reader::new(world, config)?, Timestamp::now());
+    let view = reader.view().await?;
+    for refusal in &view.refused {
+        log::say(&format!("node {} is left out: {}", refusal.index, refusal.error));
+    }
+    let prepared = reader.prepare(&view, now).await?;
+    if let (Some(text), Some(path)) = (&prepared.public, config.tsm.as_ref().and_then(|tsm| tsm.config.as_ref()))
+    {
+        let written = write_whole(path, text, 0o644);
+        written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })?;
+    }
+    let owner = user.as_ref().map(|user| (user.uid, user.gid));
+    let delivered = config.delivery.deliver(&prepared.secrets, owner)?;
+    drop(prepared);
+    if let Some(user) = &user {
+        hardening::become_user(user)?;
+    }
+    if is_watched {
+        hardening::end_with_parent()?;
+    }
+    tell(&host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?);
+    let mut process = Command::new(&command.program);
+    process.args(&command.arguments);
+    for (name, _) in std::env::vars_os() {
+        let is_own = name.to_str().is_some_and(|name| {
+            OWN.contains(&name) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        });
+        if is_own {
+            process.env_remove(name);
+        }
+    }
+    // EXPOSE: to the command's environment, as configured; values or paths of what holds them.
+    process.envs(delivered.variables());
+    let error = process.exec();
+    drop(delivered);
+    Err(NodeError::Command { command: command.program.display().to_string(), error })
+}
+
+fn find_user(name: &str) -> Result<User, NodeError> {
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => Err(NodeError::Config(format!("`user`: there is no user {name} on this host"))),
+        Err(error) => Err(NodeError::Config(format!("`user`: {name} cannot be looked up: {error}"))),
+    }
+}
+
+fn tell(accepted: &[Finding]) {
+    for finding in accepted {
+        log::say(&format!("accepted by the configuration: {finding}"));
+    }
+}

@@ -1,0 +1,89 @@
+//! A cluster, as one configuration sees it.
+
+use jiff::Timestamp;
+use reading::ports::{DocumentReader, World};
+use reading::{ClusterView, NodeSecrets, Pins, Seen, Whose};
+
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::formats::{Handed, tsm};
+use crate::state::State;
+
+/// A cluster, as one configuration sees it.
+#[derive(Debug)]
+pub struct Reader<'a, W> {
+    world: &'a W,
+    config: &'a Config,
+    pins: Pins,
+    state: State,
+}
+
+impl<'a, W: DocumentReader> Reader<'a, W> {
+    /// Takes a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] when its pins are none.
+    pub fn new(world: &'a W, config: &'a Config) -> Result<Self, NodeError> {
+        Ok(Self { world, config, pins: config.pins()?, state: State::below(&config.state) })
+    }
+
+    /// Reads what is public, and keeps what was seen.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`], which names what could not be read or is not believed.
+    pub async fn view(&self) -> Result<ClusterView, NodeError> {
+        let mut seen = self.state.load()?;
+        let view = self.view_of(&self.config.whose()?, &mut seen).await?;
+        self.state.keep(&seen)?;
+        Ok(view)
+    }
+
+    /// Reads what is public for somebody else than the configured node; keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::view`].
+    pub async fn view_of(&self, whose: &Whose, seen: &mut Seen) -> Result<ClusterView, NodeError> {
+        Ok(ClusterView::read(self.world, whose, &self.pins, seen).await?)
+    }
+}
+
+/// What a command runs with.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Its secrets.
+    pub secrets: Vec<Handed>,
+    /// Its public configuration, where keyboot-node writes it.
+    pub public: Option<String>,
+}
+
+impl<W: World> Reader<'_, W> {
+    /// Fetches what the node's command runs with now, and converts it.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`].
+    pub async fn prepare(&self, view: &ClusterView, now: Timestamp) -> Result<Prepared, NodeError> {
+        let index = self.config.index()?;
+        let format = self.config.format()?;
+        let secrets = NodeSecrets::fetch(self.world, view, &self.pins, index, now).await?;
+        let secrets = format.convert(&secrets, view, index, now)?;
+        Ok(Prepared { secrets, public: public(self.config, view, now)? })
+    }
+}
+
+/// The public configuration of the command, where keyboot-node writes it.
+///
+/// # Errors
+///
+/// [`NodeError`] when the node's index is not configured, or the cluster cannot be described so.
+pub fn public(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Option<String>, NodeError> {
+    match &config.tsm {
+        Some(tsm) if tsm.config.is_some() => {
+            Ok(Some(tsm::render(view, config.index()?, now, &tsm.layout)?))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,367 @@
+//! `keyboot-node watch`: keeps a command running with what counts now.
+//!
+//! It reads public documents only, and starts `keyboot-node exec`, which fetches the secrets and becomes the
+//! command: in this process's memory there never is one. It starts the command again where what that runs
+//! with has changed, and not otherwise; each node of a cluster in a turn of its own. Where nothing can be
+//! read, what runs goes on.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use provisioning::names::NodeIndex;
+use provisioning::record::NodeRecord;
+use reading::ClusterView;
+use reading::ports::DocumentReader;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::exec::CommandLine;
+use crate::files::write_whole;
+use crate::formats::{Format, tsm};
+use crate::log::say;
+use crate::reader::{Reader, public};
+use crate::timing::Turn;
+
+/// The first wait before a command is started again that ended by itself; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a command has to run before its next end counts as the first one.
+const STEADY: Duration = Duration::from_secs(60);
+/// The signals that are handed on.
+const FORWARDED: [Signal; 3] = [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT];
+
+/// How `keyboot-node exec` is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// keyboot-node itself.
+    pub program: PathBuf,
+    /// What tells it its configuration.
+    pub arguments: Vec<OsString>,
+    /// What it becomes.
+    pub command: CommandLine,
+}
+
+impl Launch {
+    fn start(&self, flags: &[&str]) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.arg("exec").args(&self.arguments).args(flags);
+        command.arg("--").arg(&self.command.program).args(&self.command.arguments).spawn()
+    }
+}
+
+/// What a command runs with, as far as public documents tell.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct RunsWith {
+    /// What it gets when it starts, and not again.
+    own: Vec<String>,
+    /// What it reads from a file that keyboot-node writes.
+    public: Option<String>,
+}
+
+impl RunsWith {
+    fn of(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Self, NodeError> {
+        let index = config.index()?;
+        let record = view.record_at(index, now);
+        let mut own: Vec<String> = record.iter().map(|record| record.version_id.clone()).collect();
+        own.extend(record.and_then(|record| record.share_version_id));
+        if config.format()? == Format::Horcrux {
+            // Its peers' keys are in the same document as its own.
+            let peers = view.records.keys().filter_map(|peer| view.record_at(*peer, now));
+            own.extend(peers.map(|peer| format!("{} {}", peer.index, peer.fingerprint)));
+        }
+        Ok(Self { own, public: public(config, view, now)? })
+    }
+}
+
+/// Keeps the command running until it is told to end, and gives its exit status.
+///
+/// # Errors
+///
+/// [`NodeError`] when the first look, or a start, fails for a reason that time does not mend.
+pub async fn watch(
+    world: &impl DocumentReader,
+    config: &Config,
+    launch: &Launch,
+) -> Result<ExitStatus, NodeError> {
+    let own_signals = |error| NodeError::Command { command: "signals".into(), error };
+    let mut ends = signal(SignalKind::terminate()).map_err(own_signals)?;
+    let mut interrupts = signal(SignalKind::interrupt()).map_err(own_signals)?;
+    let mut looks = signal(SignalKind::hangup()).map_err(own_signals)?;
+    let mut forwarded = forwarded(&FORWARDED).map_err(own_signals)?;
+    let mut watcher = Watcher::new(world, config, launch)?;
+    watcher.look().await;
+    watcher.start()?;
+    loop {
+        let next = watcher.next();
+        tokio::select! {
+            status = watcher.ended() => watcher.after(status),
+            () = sleep_until(next) => {}
+            Some(()) = looks.recv() => watcher.next_look = Instant::now(),
+            Some(signal) = forwarded.recv() => watcher.signal(signal),
+            Some(()) = ends.recv() => return watcher.end().await,
+            Some(()) = interrupts.recv() => return watcher.end().await,
+        }
+        watcher.go_on().await?;
+    }
+}
+
+/// One stream of some signals.
+fn forwarded(signals: &[Signal]) -> std::io::Result<tokio::sync::mpsc::Receiver<Signal>> {
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    for &each in signals {
+        let mut stream = signal(SignalKind::from_raw(each as i32))?;
+        let send = send.clone();
+        tokio::spawn(async move {
+            while stream.recv().await.is_some() {
+                if send.send(each).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(receive)
+}
+
+struct Watcher<'a, W> {
+    config: &'a Config,
+    launch: &'a Launch,
+    reader: Reader<'a, W>,
+    poll: Duration,
+    stagger: SignedDuration,
+    patience: Duration,
+    view: Option<ClusterView>,
+    /// What the last look complained of: told once.
+    complaint: String,
+    child: Option<Child>,
+    started: Instant,
+    runs_with: Option<RunsWith>,
+    next_look: Instant,
+    /// When the command is started again because of a change.
+    due: Option<Timestamp>,
+    /// When it is started again because it ended.
+    restart: Option<Instant>,
+    pause: Duration,
+}
+
+impl<'a, W: DocumentReader> Watcher<'a, W> {
+    fn new(world: &'a W, config: &'a Config, launch: &'a Launch) -> Result<Self, NodeError> {
+        let [poll, stagger, patience] = config.watch.durations();
+        Ok(Self {
+            config,
+            launch,
+            reader: Reader::new(world, config)?,
+            poll,
+            stagger: SignedDuration::try_from(stagger).unwrap_or(SignedDuration::MAX),
+            patience,
+            view: None,
+            complaint: String::new(),
+            child: None,
+            started: Instant::now(),
+            runs_with: None,
+            next_look: Instant::now(),
+            due: None,
+            restart: None,
+            pause: FIRST_PAUSE,
+        })
+    }
+
+    /// Looks at the public documents. What cannot be read changes nothing.
+    async fn look(&mut self) {
+        self.next_look = Instant::now() + self.poll;
+        let complaint = match self.reader.view().await {
+            Ok(view) => {
+                let refused: Vec<String> = view
+                    .refused
+                    .iter()
+                    .map(|refusal| format!("node {} stays as it was: {}", refusal.index, refusal.error))
+                    .collect();
+                self.view = Some(with_known(view, self.view.take()));
+                refused.join("; ")
+            }
+            Err(error) => format!("what runs goes on: {error}"),
+        };
+        if complaint != self.complaint && !complaint.is_empty() {
+            say(&complaint);
+        }
+        self.complaint = complaint;
+    }
+
+    fn start(&mut self) -> Result<(), NodeError> {
+        let child = self.launch.start(&["--watched"]).map_err(|error| NodeError::Command {
+            command: self.launch.program.display().to_string(),
+            error,
+        })?;
+        self.child = Some(child);
+        self.started = Instant::now();
+        self.runs_with = self.wanted(Timestamp::now());
+        (self.due, self.restart) = (None, None);
+        Ok(())
+    }
+
+    /// What the command should run with.
+    fn wanted(&self, now: Timestamp) -> Option<RunsWith> {
+        RunsWith::of(self.config, self.view.as_ref()?, now).ok()
+    }
+
+    /// Waits for the command's end; for ever where there is none.
+    async fn ended(&mut self) -> Option<ExitStatus> {
+        match &mut self.child {
+            Some(child) => child.wait().await.ok(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A command that ended by itself comes back, later and later.
+    fn after(&mut self, status: Option<ExitStatus>) {
+        self.child = None;
+        if self.started.elapsed() >= STEADY {
+            self.pause = FIRST_PAUSE;
+        }
+        let how = status.map_or_else(|| "for an unknown reason".to_owned(), |status| status.to_string());
+        say(&format!("the command ended ({how}); it is started again in {} s", self.pause.as_secs()));
+        self.restart = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+
+    /// When there is something to do next, if nothing happens before.
+    fn next(&self) -> Instant {
+        let now = Timestamp::now();
+        let in_time = |time: Timestamp| {
+            let wait = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+            Instant::now() + wait
+        };
+        let changes = self.view.as_ref().and_then(|view| self.next_change(view, now));
+        let times = [changes.map(in_time), self.due.map(in_time), self.restart];
+        times.into_iter().flatten().fold(self.next_look, Instant::min)
+    }
+
+    /// The next time at which something counts that does not yet, or no more.
+    fn next_change(&self, view: &ClusterView, now: Timestamp) -> Option<Timestamp> {
+        let cut_over = view.next_cut_over(now).map(|(time, _)| time);
+        let own = self.config.index.and_then(|index| view.records.get(&index));
+        let over = own.and_then(|record| tsm::next_end(record, now));
+        cut_over.into_iter().chain(over).min()
+    }
+
+    async fn go_on(&mut self) -> Result<(), NodeError> {
+        if self.next_look <= Instant::now() {
+            self.look().await;
+        }
+        let now = Timestamp::now();
+        if self.restart.is_some_and(|restart| restart <= Instant::now()) {
+            return self.start();
+        }
+        if self.child.is_none() {
+            return Ok(());
+        }
+        let (Some(wanted), Some(runs_with)) = (self.wanted(now), self.runs_with.clone()) else {
+            // The first look failed: whatever was read by the command itself is taken for granted.
+            self.runs_with = self.runs_with.take().or_else(|| self.wanted(now));
+            return Ok(());
+        };
+        if wanted == runs_with {
+            self.due = None;
+            return Ok(());
+        }
+        if wanted.own == runs_with.own && self.config.watch.reloads {
+            return self.reload(wanted);
+        }
+        let due = self.due.unwrap_or_else(|| self.turn(now).next(now, self.stagger));
+        self.due = Some(due);
+        if due <= now { self.start_again().await } else { Ok(()) }
+    }
+
+    /// The node's turn: at a cut-over around the node whose key it is.
+    fn turn(&self, now: Timestamp) -> Turn {
+        let nodes: Vec<&NodeIndex> = self.view.iter().flat_map(|view| view.records.keys()).collect();
+        let rank_of = |index: &NodeIndex| nodes.iter().position(|node| *node == index).unwrap_or_default();
+        let rank = self.config.index.as_ref().map(rank_of).unwrap_or_default();
+        let records = self.view.iter().flat_map(|view| view.records.values());
+        let begun = records.filter_map(|record| {
+            let pending = record.pending.as_ref().filter(|pending| pending.counts_from <= now)?;
+            Some((pending.counts_from, rank_of(&record.index)))
+        });
+        match begun.max() {
+            Some((from, whose)) => Turn::of_a_cut_over(from, rank, whose, nodes.len()),
+            None => Turn::of_any_change(rank, nodes.len()),
+        }
+    }
+
+    /// Has the command read its configuration again.
+    fn reload(&mut self, wanted: RunsWith) -> Result<(), NodeError> {
+        if let (Some(text), Some(path)) = (&wanted.public, public_file(self.config)) {
+            let written = write_whole(path, text, 0o644);
+            written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })?;
+        }
+        self.signal(Signal::SIGHUP);
+        say("the command reads its configuration again");
+        self.runs_with = Some(wanted);
+        Ok(())
+    }
+
+    /// Ends the command and starts it again, if what it needs can be had.
+    async fn start_again(&mut self) -> Result<(), NodeError> {
+        self.due = None;
+        let rehearsed = match self.launch.start(&["--dry-run"]) {
+            Ok(mut child) => child.wait().await.is_ok_and(|status| status.success()),
+            Err(_) => false,
+        };
+        if !rehearsed {
+            say("what the command would run with cannot be had now: what runs goes on");
+            return Ok(());
+        }
+        say("what the command runs with has changed: it is started again");
+        self.stop().await;
+        self.start()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// Ends the command, by force if it has to be.
+    async fn stop(&mut self) -> Option<ExitStatus> {
+        self.signal(Signal::SIGTERM);
+        let mut child = self.child.take()?;
+        tokio::select! {
+            status = child.wait() => status.ok(),
+            () = sleep(self.patience) => {
+                say("the command does not end: it is killed");
+                let _ = child.start_kill();
+                child.wait().await.ok()
+            }
+        }
+    }
+
+    async fn end(&mut self) -> Result<ExitStatus, NodeError> {
+        Ok(self.stop().await.unwrap_or_default())
+    }
+}
+
+/// A view in which peers whose documents are not believed now are as they were known before.
+fn with_known(mut view: ClusterView, before: Option<ClusterView>) -> ClusterView {
+    let mut known: BTreeMap<NodeIndex, NodeRecord> = before.map(|before| before.records).unwrap_or_default();
+    for refusal in &view.refused {
+        if let Some(record) = known.remove(&refusal.index) {
+            view.records.insert(refusal.index, record);
+        }
+    }
+    view
+}
+
+fn public_file(config: &Config) -> Option<&Path> {
+    config.tsm.as_ref()?.config.as_deref()
+}
