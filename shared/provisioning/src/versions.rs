@@ -230,7 +230,8 @@ pub(crate) fn is_from_before(
     facts: &SecretFacts,
 ) -> bool {
     let Some(current) = facts.staged(CURRENT) else { return false };
-    if record.names(&slot.purpose, current) {
+    // What is switched off is in no record, and keeps its versions.
+    if !record.knows(&slot.purpose) || record.names(&slot.purpose, current) {
         return false;
     }
     let label_of = |id: &str| evidence.label_of(slot, facts, id).map(|(label, _)| label);
