@@ -657,6 +657,17 @@ fn a_record_that_somebody_put_back_is_not_built_on() {
         update(&world, &declared, &other, "update-2").unwrap().unwrap();
         assert_usable(&world, purpose);
     }
+    // What of another key is over is not taken out of it either.
+    let world = in_service(&declared);
+    assert!(rotate(&world, &rotation(&world, "management-key", TOKEN)));
+    let old = text(&world);
+    assert!(rotate(&world, &rotation(&world, "api-key/default", TOKEN)));
+    put_back(&world, &old);
+    world.days.set(3);
+    let retired = rotation(&world, "management-key", NEXT);
+    let error = world.drive(retired.retire(&world, &pinned())).unwrap().unwrap_err().to_string();
+    assert!(error.contains("put an older text back"), "{error}");
+    assert_eq!(text(&world), old);
     // One that lists an application which was removed.
     let world = in_service(&other);
     let old = text(&world);
