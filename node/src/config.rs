@@ -189,8 +189,7 @@ impl Config {
     ///
     /// [`NodeError::Config`] when none is given.
     pub fn index(&self) -> Result<NodeIndex, NodeError> {
-        let missing =
-            || NodeError::Config("`index` is missing: which node of the cluster is this?".into());
+        let missing = || NodeError::Config("`index` is missing: which node of the cluster is this?".into());
         self.index.ok_or_else(missing)
     }
 
@@ -314,6 +313,9 @@ mod tests {
             let error = refused(&text);
             assert!(error.contains(why), "{to}: {error}");
         }
-        assert!(refused(&text().split("[[pin]]").next().unwrap().replace("index", "pin = []\nindex")).contains("pin"));
+        assert!(
+            refused(&text().split("[[pin]]").next().unwrap().replace("index", "pin = []\nindex"))
+                .contains("pin")
+        );
     }
 }

@@ -7,7 +7,6 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use jiff::Timestamp;
 use nix::unistd::User;
 use reading::ports::World;
 
@@ -16,10 +15,11 @@ use crate::error::NodeError;
 use crate::files::write_whole;
 use crate::host::{self, Finding};
 use crate::reader::Reader;
-use crate::{hardening, log};
+use crate::{clock, hardening, log};
 
 /// What the command does not inherit: keyboot-node's own credentials and settings.
-const OWN: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"];
+const OWN: [&str; 4] =
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"];
 const OWN_PREFIXES: [&str; 2] = ["KEYBOOT_NODE_", "AWS_CONTAINER_"];
 
 /// A program and its arguments.
@@ -46,7 +46,7 @@ impl CommandLine {
 ///
 /// [`NodeError`]: then [`exec`] would fail as well.
 pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeError> {
-    let (reader, now) = (Reader::new(world, config)?, Timestamp::now());
+    let (reader, now) = (Reader::new(world, config)?, clock::now());
     reader.prepare(&reader.view().await?, now).await?;
     Ok(())
 }
@@ -66,15 +66,16 @@ pub async fn exec(
 ) -> Result<std::convert::Infallible, NodeError> {
     let user = config.user.as_deref().map(find_user).transpose()?;
     let mut findings: Vec<Finding> = hardening::lock()?;
-    findings.extend(host::missing(&host::Context::of(config, user.as_ref())));
+    findings.extend(host::missing(&host::Context::of(&config.delivery, user.as_ref())));
     tell(&host::refuse(findings, &config.accepted_findings)?);
-    let (reader, now) = (Reader::new(world, config)?, Timestamp::now());
+    let (reader, now) = (Reader::new(world, config)?, clock::now());
     let view = reader.view().await?;
     for refusal in &view.refused {
         log::say(&format!("node {} is left out: {}", refusal.index, refusal.error));
     }
     let prepared = reader.prepare(&view, now).await?;
-    if let (Some(text), Some(path)) = (&prepared.public, config.tsm.as_ref().and_then(|tsm| tsm.config.as_ref()))
+    if let (Some(text), Some(path)) =
+        (&prepared.public, config.tsm.as_ref().and_then(|tsm| tsm.config.as_ref()))
     {
         let written = write_whole(path, text, 0o644);
         written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })?;

@@ -4,6 +4,19 @@
 //! `watch` stays, reads public documents only, and starts `exec` again when what the node runs with has
 //! changed. The others show public facts.
 
+pub mod clock;
+pub mod config;
 pub mod delivery;
+pub mod error;
+pub mod exec;
+pub mod files;
 pub mod formats;
+pub mod hardening;
 pub mod host;
+pub mod import;
+pub mod log;
+pub mod reader;
+pub mod state;
+pub mod status;
+pub mod timing;
+pub mod watch;

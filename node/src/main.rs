@@ -1,3 +1,203 @@
 //! `keyboot-node`: see the library.
 
-fn main() {}
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+
+use aws::reading::ReadingWorld;
+use clap::{Args, Parser, Subcommand};
+use keyboot_node::config::{Config, Overrides};
+use keyboot_node::error::NodeError;
+use keyboot_node::exec::{CommandLine, exec, rehearse};
+use keyboot_node::log::say;
+use keyboot_node::reader::Reader;
+use keyboot_node::watch::{Launch, watch};
+use keyboot_node::{clock, import, status};
+
+/// Hands a node's keys to its process without touching a disk, and shows a cluster's public facts.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Fetch the node's secrets and become the command
+    Exec(Exec),
+    /// Keep the command running with what counts now: starts `exec` again when it has to be
+    Watch(Run),
+    /// Show what is public of the cluster, every signature checked
+    Status(Status),
+    /// Take peers' signed records that came as files
+    Import(Import),
+}
+
+#[derive(Args, Debug)]
+struct Where {
+    /// The configuration, a TOML file
+    #[arg(long, env = "KEYBOOT_NODE_CONFIG", default_value = "/etc/keyboot/node.toml")]
+    config: PathBuf,
+    /// The cluster, `<namespace>/<cluster>`, instead of the file's
+    #[arg(long, env = "KEYBOOT_NODE_CLUSTER")]
+    cluster: Option<String>,
+    /// The node's index, instead of the file's
+    #[arg(long, env = "KEYBOOT_NODE_INDEX")]
+    index: Option<u32>,
+    /// The Region of the stack, instead of the file's
+    #[arg(long, env = "AWS_REGION")]
+    region: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    #[command(flatten)]
+    from: Where,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+struct Exec {
+    #[command(flatten)]
+    run: Run,
+    /// Fetch, convert and check, and start nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// End when `keyboot-node watch` does, which starts it
+    #[arg(long, hide = true)]
+    watched: bool,
+}
+
+#[derive(Args, Debug)]
+struct Status {
+    #[command(flatten)]
+    from: Where,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Import {
+    #[command(flatten)]
+    from: Where,
+    /// The records, each as it stands in its parameter
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    surroundings::install_silent_panic_hook();
+    #[cfg(not(feature = "local"))]
+    if let Err(fault) = surroundings::refuse_tampered_environment(std::env::vars_os()) {
+        say(&fault.to_string());
+        return ExitCode::from(78);
+    }
+    match run(Arguments::parse().mode).await {
+        Ok(status) => status,
+        Err(error) => {
+            say(&error.to_string());
+            error.exit_code()
+        }
+    }
+}
+
+async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
+    match mode {
+        Mode::Exec(Exec { run, dry_run, watched }) => {
+            let config = run.from.read()?;
+            let world = world(&config);
+            if dry_run {
+                return rehearse(&world, &config).await.map(|()| ExitCode::SUCCESS);
+            }
+            match exec(&world, &config, &command(run.command)?, watched).await? {}
+        }
+        Mode::Watch(run) => {
+            let config = run.from.read()?;
+            let launch = Launch {
+                program: "/proc/self/exe".into(),
+                arguments: run.from.to_arguments(),
+                command: command(run.command)?,
+            };
+            Ok(as_code(watch(&world(&config), &config, &launch).await?))
+        }
+        Mode::Status(Status { from, json }) => {
+            let config = from.read()?;
+            let (world, now) = (world(&config), clock::now());
+            let view = Reader::new(&world, &config)?.view_without_keeping().await?;
+            show(&if json {
+                format!("{:#}", status::to_json(&view, now))
+            } else {
+                status::to_text(&view, now)
+            });
+            Ok(if view.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Mode::Import(Import { from, files }) => {
+            let config = from.read()?;
+            for file in files {
+                let (index, kept) = import::import(&config, &file)?;
+                show(&format!(
+                    "{} is the record of node {index}: kept as {}",
+                    file.display(),
+                    kept.display()
+                ));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+impl Where {
+    fn read(&self) -> Result<Config, NodeError> {
+        let overrides =
+            Overrides { cluster: self.cluster.clone(), index: self.index, region: self.region.clone() };
+        Config::read(&self.config, &overrides)
+    }
+
+    /// The same for another process of this program.
+    fn to_arguments(&self) -> Vec<OsString> {
+        let mut arguments = vec!["--config".into(), self.config.clone().into_os_string()];
+        let mut add = |name: &str, value: Option<String>| {
+            arguments.extend(value.into_iter().flat_map(|value| [name.into(), value.into()]));
+        };
+        add("--cluster", self.cluster.clone());
+        add("--index", self.index.map(|index| index.to_string()));
+        add("--region", self.region.clone());
+        arguments
+    }
+}
+
+fn command(words: Vec<OsString>) -> Result<CommandLine, NodeError> {
+    CommandLine::new(words).ok_or_else(|| NodeError::Config("a command is missing after `--`".into()))
+}
+
+fn world(config: &Config) -> ReadingWorld {
+    ReadingWorld::new(
+        &config.region,
+        #[cfg(feature = "local")]
+        endpoint(),
+    )
+}
+
+#[cfg(feature = "local")]
+#[expect(clippy::disallowed_methods, reason = "this is where configuration is read")]
+fn endpoint() -> Option<String> {
+    std::env::var("AWS_ENDPOINT_URL").ok()
+}
+
+/// Writes what was asked for; a reader that has gone away wants no more.
+fn show(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// A command's end as a shell tells it.
+fn as_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use reading::ports::{DocumentReader, World};
-use reading::{ClusterView, NodeSecrets, Pins, Seen, Whose};
+use reading::{ClusterView, NodeSecrets, Pins, Whose};
 
 use crate::config::Config;
 use crate::error::NodeError;
@@ -35,18 +35,20 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
     /// [`NodeError`], which names what could not be read or is not believed.
     pub async fn view(&self) -> Result<ClusterView, NodeError> {
         let mut seen = self.state.load()?;
-        let view = self.view_of(&self.config.whose()?, &mut seen).await?;
+        let whose = self.config.whose()?;
+        let view = ClusterView::read(self.world, &whose, &self.pins, &mut seen).await?;
         self.state.keep(&seen)?;
         Ok(view)
     }
 
-    /// Reads what is public for somebody else than the configured node; keeps nothing.
+    /// Reads what is public of the whole cluster, as somebody who is no node of it; keeps nothing.
     ///
     /// # Errors
     ///
     /// As [`Reader::view`].
-    pub async fn view_of(&self, whose: &Whose, seen: &mut Seen) -> Result<ClusterView, NodeError> {
-        Ok(ClusterView::read(self.world, whose, &self.pins, seen).await?)
+    pub async fn view_without_keeping(&self) -> Result<ClusterView, NodeError> {
+        let whose = Whose { index: None, ..self.config.whose()? };
+        Ok(ClusterView::read(self.world, &whose, &self.pins, &mut self.state.load()?).await?)
     }
 }
 
@@ -81,9 +83,7 @@ impl<W: World> Reader<'_, W> {
 /// [`NodeError`] when the node's index is not configured, or the cluster cannot be described so.
 pub fn public(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Option<String>, NodeError> {
     match &config.tsm {
-        Some(tsm) if tsm.config.is_some() => {
-            Ok(Some(tsm::render(view, config.index()?, now, &tsm.layout)?))
-        }
+        Some(tsm) if tsm.config.is_some() => Ok(Some(tsm::render(view, config.index()?, now, &tsm.layout)?)),
         _ => Ok(None),
     }
 }

@@ -71,7 +71,9 @@ mod tests {
     fn each_node_has_a_slot_of_its_own_whenever_it_notices() {
         for noticed in [0, 1, 59, 60, 61, 179, 180, 1_000_003] {
             let slots: Vec<i64> = (0..3)
-                .map(|rank| Turn::of_any_change(rank, 3).next(at(noticed + i64::try_from(rank).unwrap()), STAGGER))
+                .map(|rank| {
+                    Turn::of_any_change(rank, 3).next(at(noticed + i64::try_from(rank).unwrap()), STAGGER)
+                })
                 .map(|next| next.as_second() / 60 % 3)
                 .collect();
             assert_eq!(slots, [0, 1, 2], "{noticed}");

@@ -22,6 +22,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::clock;
 use crate::config::Config;
 use crate::error::NodeError;
 use crate::exec::CommandLine;
@@ -34,9 +35,9 @@ use crate::timing::Turn;
 /// The first wait before a command is started again that ended by itself; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long a command has to run before its next end counts as the first one.
-const STEADY: Duration = Duration::from_secs(60);
+const STEADY: Duration = Duration::from_mins(1);
 /// The signals that are handed on.
 const FORWARDED: [Signal; 3] = [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGQUIT];
 
@@ -203,7 +204,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         })?;
         self.child = Some(child);
         self.started = Instant::now();
-        self.runs_with = self.wanted(Timestamp::now());
+        self.runs_with = self.wanted(clock::now());
         (self.due, self.restart) = (None, None);
         Ok(())
     }
@@ -235,7 +236,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
 
     /// When there is something to do next, if nothing happens before.
     fn next(&self) -> Instant {
-        let now = Timestamp::now();
+        let now = clock::now();
         let in_time = |time: Timestamp| {
             let wait = Duration::try_from(time.duration_since(now)).unwrap_or_default();
             Instant::now() + wait
@@ -257,7 +258,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         if self.next_look <= Instant::now() {
             self.look().await;
         }
-        let now = Timestamp::now();
+        let now = clock::now();
         if self.restart.is_some_and(|restart| restart <= Instant::now()) {
             return self.start();
         }

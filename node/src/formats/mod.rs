@@ -1,13 +1,19 @@
 //! What the programs that run with a node's secrets take, and under which names.
+//!
+//! Each program has a module. What it takes is a contract, held byte for byte by the tests: a scalar or a
+//! coordinate that begins with a zero byte keeps it. No I/O here.
 
 mod geth;
 mod horcrux;
 mod op_node;
+#[cfg(test)]
+mod tests;
 pub mod tsm;
 
 use std::fmt;
 
 use jiff::Timestamp;
+use key_material::Curve;
 use provisioning::names::NodeIndex;
 use reading::{ClusterView, NodeSecrets};
 use zeroize::Zeroizing;
@@ -16,13 +22,14 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// A Builder Vault TSM node.
+    /// A Builder Vault TSM node: `KEYBOOT_P2P_PRIVATE_KEY` and, where the node has a share-encryption
+    /// password, `KEYBOOT_SHARE_ENCRYPTION_PASSWORD`, which a [configuration](tsm::render) refers to.
     Tsm,
-    /// go-ethereum.
+    /// go-ethereum: `KEYBOOT_NODEKEY`, of use as a file only.
     Geth,
-    /// op-node.
+    /// op-node: `OP_NODE_P2P_PRIV_RAW`.
     OpNode,
-    /// horcrux.
+    /// horcrux: `KEYBOOT_HORCRUX_ECIES_KEYS`, of use as a file only.
     Horcrux,
 }
 
@@ -57,9 +64,9 @@ impl fmt::Debug for Handed {
     }
 }
 
-/// A node's secrets cannot be given to this program.
+/// A program cannot run as this node. It never holds a secret.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{program} cannot run with these keys: {fault}")]
+#[error("{program} cannot run as this node: {fault}")]
 pub struct FormatError {
     /// The program.
     pub program: &'static str,
@@ -72,7 +79,8 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// [`FormatError`], such as for a key on another curve than the program takes.
+    /// [`FormatError`]: the key is on another curve than the program takes, or the view lacks what the
+    /// program has to know of its peers.
     pub fn convert(
         self,
         secrets: &NodeSecrets,
@@ -80,7 +88,32 @@ impl Format {
         index: NodeIndex,
         now: Timestamp,
     ) -> Result<Vec<Handed>, FormatError> {
-        let _ = (secrets, view, index, now);
-        todo!()
+        match self {
+            Self::Tsm => tsm::convert(secrets, index),
+            Self::Geth => geth::convert(&secrets.p2p_key, index).map(|key| vec![key]),
+            Self::OpNode => op_node::convert(&secrets.p2p_key, index).map(|key| vec![key]),
+            Self::Horcrux => horcrux::convert(&secrets.p2p_key, view, index, now).map(|keys| vec![keys]),
+        }
     }
+}
+
+/// Refuses a node's key on a curve that a program does not take.
+fn refuse_other_curves(
+    program: &'static str,
+    index: NodeIndex,
+    found: Curve,
+    allowed: &[Curve],
+) -> Result<(), FormatError> {
+    if allowed.contains(&found) {
+        return Ok(());
+    }
+    let names: Vec<_> = allowed.iter().map(|curve| curve.name()).collect();
+    Err(FormatError {
+        program,
+        fault: format!(
+            "the key of node {index} is on {found}, and the program takes {}; a cluster keeps its curve, so this takes a new \
+             cluster with that P2pCurve",
+            names.join(" or ")
+        ),
+    })
 }

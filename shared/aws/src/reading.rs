@@ -117,8 +117,7 @@ impl DocumentReader for ReadingWorld {
             return Ok(Vec::new());
         }
         let answer = self.parameters().get_parameters().set_names(Some(names.to_vec())).send().await;
-        let answer =
-            answer.map_err(|error| why("ssm:GetParameters", &names.join(", "), &error))?;
+        let answer = answer.map_err(|error| why("ssm:GetParameters", &names.join(", "), &error))?;
         let mut found = HashMap::new();
         for parameter in answer.parameters.unwrap_or_default() {
             let (Some(name), Some(value)) = (parameter.name, parameter.value) else { continue };

@@ -87,9 +87,11 @@ mod tests {
 
     #[test]
     fn that_of_another_node_or_form_is_refused() {
-        for (from, to) in
-            [("\"index\":1", "\"index\":0"), ("keyboot/tsm", "keyboot/other"), ("\"schema\":1", "\"schema\":2")]
-        {
+        for (from, to) in [
+            ("\"index\":1", "\"index\":0"),
+            ("keyboot/tsm", "keyboot/other"),
+            ("\"schema\":1", "\"schema\":2"),
+        ] {
             assert!(read(&TEXT.replace(from, to)).is_err(), "{to}");
         }
         assert!(matches!(read("{}"), Err(DocumentError::Malformed(_))));

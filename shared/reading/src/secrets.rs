@@ -89,17 +89,16 @@ impl<W: SecretReader + Opener> Secret<'_, W> {
     async fn p2p_key(&self, arn: &str, record: &NodeRecord) -> Result<P2pPrivateKey, ReadError> {
         let stored = self.fetch(arn, &Purpose::P2pKey, &record.version_id).await?;
         let unreadable = |_| ReadError::mismatch(arn, "what it holds is no P2P key");
-        let key = match self.sealed(arn, &stored, Purpose::P2pKey)? {
+        let key = if let Some(sealed) = self.sealed(arn, &stored, Purpose::P2pKey)? {
             // EXPOSE: into the type that keeps private keys.
-            Some(sealed) => P2pPrivateKey::from_pkcs8_der(self.world.open(&sealed).await?.expose()),
-            None => {
-                // EXPOSE: as above.
-                let plain: PlainKey<'_> = parse(arn, stored.expose())?;
-                refuse_another_kind(arn, plain.schema, plain.kind, &Purpose::P2pKey)?;
-                P2pPrivateKey::from_pkcs8_base64(plain.pkcs8)
-            }
-        }
-        .map_err(unreadable)?;
+            P2pPrivateKey::from_pkcs8_der(self.world.open(&sealed).await?.expose())
+        } else {
+            // EXPOSE: as above.
+            let plain: PlainKey<'_> = parse(arn, stored.expose())?;
+            refuse_another_kind(arn, plain.schema, plain.kind, &Purpose::P2pKey)?;
+            P2pPrivateKey::from_pkcs8_base64(plain.pkcs8)
+        };
+        let key = key.map_err(unreadable)?;
         if key.matches(&record.public_key) {
             Ok(key)
         } else {
@@ -113,19 +112,16 @@ impl<W: SecretReader + Opener> Secret<'_, W> {
     async fn share_password(&self, arn: &str, version_id: &str) -> Result<SharePassword, ReadError> {
         let stored = self.fetch(arn, &Purpose::SharePassword, version_id).await?;
         let unreadable = || ReadError::mismatch(arn, "what it holds is no share-encryption password");
-        match self.sealed(arn, &stored, Purpose::SharePassword)? {
-            Some(sealed) => {
-                let opened = self.world.open(&sealed).await?;
-                // EXPOSE: into the type that keeps the password.
-                let text = std::str::from_utf8(opened.expose()).map_err(|_| unreadable())?;
-                SharePassword::parse(text).map_err(|_| unreadable())
-            }
-            None => {
-                // EXPOSE: as above.
-                let plain: PlainPassword<'_> = parse(arn, stored.expose())?;
-                refuse_another_kind(arn, plain.schema, plain.kind, &Purpose::SharePassword)?;
-                SharePassword::parse(plain.password).map_err(|_| unreadable())
-            }
+        if let Some(sealed) = self.sealed(arn, &stored, Purpose::SharePassword)? {
+            let opened = self.world.open(&sealed).await?;
+            // EXPOSE: into the type that keeps the password.
+            let text = std::str::from_utf8(opened.expose()).map_err(|_| unreadable())?;
+            SharePassword::parse(text).map_err(|_| unreadable())
+        } else {
+            // EXPOSE: as above.
+            let plain: PlainPassword<'_> = parse(arn, stored.expose())?;
+            refuse_another_kind(arn, plain.schema, plain.kind, &Purpose::SharePassword)?;
+            SharePassword::parse(plain.password).map_err(|_| unreadable())
         }
     }
 
@@ -137,7 +133,9 @@ impl<W: SecretReader + Opener> Secret<'_, W> {
         if !is_the_secret(arn, name.as_str(), accounts) {
             return Err(ReadError::mismatch(
                 arn,
-                format!("the node's own is {name}, in the account and Region of the stack that signs its record"),
+                format!(
+                    "the node's own is {name}, in the account and Region of the stack that signs its record"
+                ),
             ));
         }
         self.world.fetch_version(arn, version_id).await
@@ -188,7 +186,8 @@ fn is_the_secret<'a>(arn: &str, name: &str, mut accounts: impl Iterator<Item = &
         return false;
     }
     let is_suffix = |end: &str| end.len() == 7 && end.starts_with('-') && !end.contains('/');
-    let in_secrets_manager = arn.split_once(":secretsmanager:").and_then(|(_, rest)| rest.split_once(":secret:"));
+    let in_secrets_manager =
+        arn.split_once(":secretsmanager:").and_then(|(_, rest)| rest.split_once(":secret:"));
     let in_parameter_store = arn.split_once(":ssm:").and_then(|(_, rest)| rest.split_once(":parameter/"));
     match (in_secrets_manager, in_parameter_store) {
         (Some((_, found)), _) => found.strip_prefix(name).is_some_and(is_suffix),

@@ -185,7 +185,10 @@ async fn read_roster(
     let index = RosterIndex::verify(&text, &pins.of_rosters(), &whose.cluster).map_err(refused)?;
     let highest = seen.roster(&whose.cluster);
     if index.serial < highest {
-        return Err(refused(provisioning::signed::DocumentError::Older { found: index.serial, seen: highest }));
+        return Err(refused(provisioning::signed::DocumentError::Older {
+            found: index.serial,
+            seen: highest,
+        }));
     }
     let names: Vec<_> = (0..index.pages)
         .map(|page| whose.address(&whose.cluster.roster_page_parameter(index.serial, page)))

@@ -4,9 +4,7 @@
 use provisioning::record::NodeRecord;
 use reading::ReadError;
 
-use crate::world::{
-    CUT_OVER, World, envelope, fetch, p2p_key, password, record, secret_arn, with_pending,
-};
+use crate::world::{CUT_OVER, World, envelope, fetch, p2p_key, password, record, secret_arn, with_pending};
 
 const NOW: &str = "2026-02-01T00:00:00Z";
 

@@ -4,8 +4,8 @@ use provisioning::record::NodeRecord;
 use reading::{Imported, Pin, Pins, Seen, Whose};
 
 use crate::world::{
-    CUT_OVER, SIGNER, World, at, cluster, indexes, node, nodes, of_node, p2p_key, pin, record, run, sign, view,
-    with_pending,
+    CUT_OVER, SIGNER, World, at, cluster, indexes, node, nodes, of_node, p2p_key, pin, record, run, sign,
+    view, with_pending,
 };
 
 const RECORD_1: &str = "/keyboot/tsm/node/1/record";

@@ -119,7 +119,9 @@ pub(crate) struct World {
 }
 
 pub(crate) fn secret_arn(index: u32, purpose: &str) -> String {
-    format!("arn:aws:secretsmanager:eu-central-1:111122223333:secret:keyboot/tsm/node/{index}/{purpose}-AbCdEf")
+    format!(
+        "arn:aws:secretsmanager:eu-central-1:111122223333:secret:keyboot/tsm/node/{index}/{purpose}-AbCdEf"
+    )
 }
 
 /// What stands in place of a ciphertext: whoever opens it gets the rest.

@@ -1,0 +1,354 @@
+//! Stand-in nodes of a cluster on this machine, each under `keyboot-node watch` with a role of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use aws_credential_types::Credentials;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use provisioning::names::{ClusterName, Purpose};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::cloud::{Cloud, REGION};
+use crate::programs;
+use crate::service::free_port;
+use crate::stack::Deployed;
+
+/// The account of the local AWS.
+pub const ACCOUNT: &str = "000000000000";
+/// What of a developer's machine, or of a container, is not as a node's host has to be.
+const ACCEPTED: [&str; 0] = [];
+/// How often the nodes look, and how long each has for starting again.
+const POLL_SECONDS: u64 = 1;
+const STAGGER_SECONDS: u64 = 4;
+/// How long a node may take to answer for the first time.
+const START: Duration = Duration::from_secs(30);
+
+/// The name of a node's role.
+#[must_use]
+pub fn role_of_node(index: u32) -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/node-{index}")
+}
+
+/// The name of the API client's role.
+#[must_use]
+pub fn role_of_client() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/client")
+}
+
+/// The ports of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Where its peers reach it.
+    pub mpc: u16,
+    /// Where its API clients reach it.
+    pub sdk: u16,
+}
+
+/// How the nodes get their secrets, in the words of the configuration.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum How {
+    /// `environment`
+    Environment,
+    /// `memory-file`
+    MemoryFile,
+    /// `private-file`
+    PrivateFile,
+}
+
+/// Nodes of a cluster on this machine; they end with this value.
+#[derive(Debug)]
+pub struct Nodes {
+    cloud: Cloud,
+    endpoint: String,
+    cluster: ClusterName,
+    pin: [String; 2],
+    how: How,
+    ports: BTreeMap<u32, Ports>,
+    running: BTreeMap<u32, Child>,
+    folder: TempDir,
+}
+
+impl Nodes {
+    /// Prepares for nodes with indexes from 0 to `most - 1`, of which none is started yet.
+    ///
+    /// # Errors
+    ///
+    /// When the stack does not tell the key that signs, or no port is free.
+    pub async fn of(
+        cloud: &Cloud,
+        stack: &Deployed,
+        cluster: &ClusterName,
+        most: u32,
+        how: How,
+    ) -> anyhow::Result<Self> {
+        let signer = stack.output("RecordKeyArn")?.to_owned();
+        let key = cloud.kms().get_public_key().key_id(&signer).send().await?.public_key;
+        let key = STANDARD.encode(key.context("KMS gave no public key")?.as_ref());
+        let ports = (0..most).map(|index| Ok((index, Ports { mpc: free_port()?, sdk: free_port()? })));
+        std::fs::create_dir_all(crate::home())?;
+        Ok(Self {
+            cloud: cloud.clone(),
+            endpoint: cloud.endpoint().to_owned(),
+            cluster: cluster.clone(),
+            pin: [signer, key],
+            how,
+            ports: ports.collect::<anyhow::Result<_>>()?,
+            running: BTreeMap::new(),
+            folder: tempfile::Builder::new().prefix("nodes-").tempdir_in(crate::home())?,
+        })
+    }
+
+    /// The ports of the nodes.
+    #[must_use]
+    pub fn ports(&self) -> &BTreeMap<u32, Ports> {
+        &self.ports
+    }
+
+    /// Where the nodes' files are: configurations, logs, state.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What a node and its keyboot-node wrote.
+    #[must_use]
+    pub fn log(&self, index: u32) -> PathBuf {
+        self.folder.path().join(format!("node-{index}.log"))
+    }
+
+    /// The process of a node's `keyboot-node watch`.
+    #[must_use]
+    pub fn watcher(&self, index: u32) -> Option<u32> {
+        self.running.get(&index).map(Child::id)
+    }
+
+    /// Has all nodes believe that it is so much later.
+    ///
+    /// # Errors
+    ///
+    /// When the file that tells them cannot be written.
+    pub fn set_ahead(&self, seconds: i64) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.folder.path().join("ahead"), seconds.to_string())?)
+    }
+
+    /// Gives a node its role, as the stack means it, and starts it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up; the message ends with its log.
+    pub async fn start(&mut self, stack: &Deployed, index: u32) -> anyhow::Result<()> {
+        let policy = stack.output(&format!("Node{index}ReaderPolicyArn"))?;
+        let credentials = assume_with(&self.cloud, &format!("node-{index}"), policy).await?;
+        self.start_as(index, &credentials)?;
+        self.wait_until_up(index)
+    }
+
+    /// Starts a node with these credentials, and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn start_as(&mut self, index: u32, credentials: &Credentials) -> anyhow::Result<()> {
+        let config = self.folder.path().join(format!("node-{index}.toml"));
+        std::fs::write(&config, self.config(index)?)?;
+        let log = File::create(self.log(index))?;
+        let child = Command::new(programs::path(programs::KEYBOOT_NODE)?)
+            .arg("watch")
+            .arg("--config")
+            .arg(&config)
+            .arg("--")
+            .arg(programs::path(programs::STAND_IN)?)
+            .arg("node")
+            .arg(self.rendered(index))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", credentials.access_key_id())
+            .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
+            .envs(credentials.session_token().map(|token| ("AWS_SESSION_TOKEN", token)))
+            .env("KEYBOOT_NODE_SECONDS_AHEAD_FILE", self.folder.path().join("ahead"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .context("starting keyboot-node")?;
+        self.running.insert(index, child);
+        Ok(())
+    }
+
+    /// Waits until a node answers.
+    ///
+    /// # Errors
+    ///
+    /// When it does not; the message ends with its log.
+    pub fn wait_until_up(&self, index: u32) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < START {
+            if self.status(index).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let log = std::fs::read_to_string(self.log(index)).unwrap_or_default();
+        bail!("node {index} does not answer:\n{log}")
+    }
+
+    /// What a node tells of itself.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub fn status(&self, index: u32) -> anyhow::Result<Value> {
+        use std::io::{Read as _, Write as _};
+        let port = self.ports.get(&index).context("no such node")?.sdk;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let body = answer.split_once("\r\n\r\n").context("no HTTP answer")?.1;
+        Ok(serde_json::from_str(body)?)
+    }
+
+    /// Sends a signal to a node's `keyboot-node watch`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn signal(&self, index: u32, signal: Signal) -> anyhow::Result<()> {
+        let pid = self.watcher(index).context("the node was not started")?;
+        Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
+    }
+
+    /// Ends a node.
+    ///
+    /// # Errors
+    ///
+    /// When it was not started.
+    pub fn stop(&mut self, index: u32) -> anyhow::Result<()> {
+        end(&mut self.running.remove(&index).context("the node was not started")?);
+        Ok(())
+    }
+
+    /// Where keyboot-node writes what the node reads.
+    #[must_use]
+    pub fn rendered(&self, index: u32) -> PathBuf {
+        self.folder.path().join(format!("config-{index}.toml"))
+    }
+
+    fn config(&self, index: u32) -> anyhow::Result<String> {
+        let folder = self.folder.path();
+        let how = match self.how {
+            How::Environment => "how = \"environment\"".to_owned(),
+            How::MemoryFile => "how = \"memory-file\"".to_owned(),
+            How::PrivateFile => {
+                let directory = private_folder(index)?;
+                format!("how = \"private-file\"\ndirectory = {directory:?}")
+            }
+        };
+        let Ports { mpc, sdk } = self.ports.get(&index).context("no such node")?;
+        let [signer, key] = &self.pin;
+        let mut text = format!(
+            "cluster = \"{}\"\nindex = {index}\nregion = \"{REGION}\"\nformat = \"tsm\"\nstate = {:?}\n\
+             accepted-findings = {ACCEPTED:?}\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
+             [delivery]\n{how}\n\n\
+             [watch]\npoll-seconds = {POLL_SECONDS}\nstagger-seconds = {STAGGER_SECONDS}\nstop-seconds = 5\n\
+             reloads = true\n\n[tsm]\nconfig = {:?}\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\n\
+             [tsm.layout.addresses]\n",
+            self.cluster,
+            folder.join(format!("state-{index}")),
+            self.rendered(index),
+        );
+        for (peer, ports) in &self.ports {
+            let _ = writeln!(text, "{peer} = \"tcp://127.0.0.1:{}\"", ports.mpc);
+        }
+        Ok(text)
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.running.values_mut().for_each(end);
+        for index in self.ports.keys() {
+            let _ = std::fs::remove_dir_all(private_folder_path(*index));
+        }
+    }
+}
+
+fn end(child: &mut Child) {
+    let Ok(group) = i32::try_from(child.id()).map(Pid::from_raw) else { return };
+    let _ = kill(group, Signal::SIGTERM);
+    let asked = Instant::now();
+    while asked.elapsed() < Duration::from_secs(8) && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = killpg(group, Signal::SIGKILL);
+    let _ = child.wait();
+}
+
+/// A folder on a tmpfs for one node's files.
+fn private_folder(index: u32) -> anyhow::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let path = private_folder_path(index);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    Ok(path)
+}
+
+fn private_folder_path(index: u32) -> PathBuf {
+    PathBuf::from(format!("/dev/shm/keyboot-{}-node-{index}", std::process::id()))
+}
+
+/// A role that the account may take, with one policy, taken.
+async fn assume_with(cloud: &Cloud, name: &str, policy: &str) -> anyhow::Result<Credentials> {
+    make_role(cloud, name).await?;
+    cloud.iam().attach_role_policy().role_name(name).policy_arn(policy).send().await?;
+    assume(cloud, name).await
+}
+
+/// The API client's role, taken: it reads an application's keys of all nodes, by the policy that the README
+/// gives such a role.
+///
+/// # Errors
+///
+/// When IAM refuses.
+pub async fn as_client(cloud: &Cloud, cluster: &ClusterName, application: &str) -> anyhow::Result<Cloud> {
+    const NAME: &str = "client";
+    make_role(cloud, NAME).await?;
+    let purpose = Purpose::ApiKey(application.parse()?);
+    let secrets =
+        format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{cluster}/node/*/{purpose}-??????");
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": secrets},
+        {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
+         "Condition": {"StringLike": {"kms:EncryptionContext:SecretARN": secrets}}},
+    ]});
+    let call = cloud.iam().put_role_policy().role_name(NAME).policy_name("ReadApiKeys");
+    call.policy_document(policy.to_string()).send().await?;
+    Ok(Cloud::with(cloud.endpoint(), assume(cloud, NAME).await?))
+}
+
+async fn make_role(cloud: &Cloud, name: &str) -> anyhow::Result<()> {
+    let statement = json!({"Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{ACCOUNT}:root")},
+                           "Action": "sts:AssumeRole"});
+    let trust = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+    cloud.iam().create_role().role_name(name).assume_role_policy_document(trust).send().await?;
+    Ok(())
+}
+
+async fn assume(cloud: &Cloud, name: &str) -> anyhow::Result<Credentials> {
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/{name}");
+    let session = cloud.sts().assume_role().role_arn(arn).role_session_name("rig").send().await?;
+    let given = session.credentials.context("no credentials")?;
+    Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "rig"))
+}

@@ -1,0 +1,45 @@
+//! What a node answers, as its clients read it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The answer to `POST /call`: the API key was accepted, and the node asked every other node.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Called {
+    /// Which node answers.
+    pub index: u32,
+    /// What came of each other node: `ok`, or why not.
+    pub peers: BTreeMap<u32, String>,
+}
+
+impl Called {
+    /// What stands for a peer that authenticated itself and answered.
+    pub const OK: &str = "ok";
+
+    /// Whether the node that answered reaches another.
+    #[must_use]
+    pub fn reaches(&self, peer: u32) -> bool {
+        self.peers.get(&peer).is_some_and(|outcome| outcome == Self::OK)
+    }
+}
+
+/// The answer to `GET /status`: what anybody may know.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// Which node answers.
+    pub index: u32,
+    /// `sha256:` and the digits of SHA-256 over the node's own `SubjectPublicKeyInfo`.
+    pub fingerprint: String,
+    /// Its process.
+    pub pid: u32,
+    /// When that process started.
+    pub started: Timestamp,
+    /// How often it took a configuration: once at its start, and at each SIGHUP that it followed.
+    pub configured: u32,
+    /// How many hashes of API keys the SDK port accepts.
+    pub accepted_hashes: usize,
+    /// How many the management port accepts.
+    pub management_hashes: usize,
+}
