@@ -146,14 +146,16 @@ impl Config {
     }
 
     fn parse(text: &str, overrides: &Overrides) -> Result<Self, String> {
-        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        // Not with the line that it quotes: a URL in the wrong place has a password in it.
+        let fault = |error: &toml::de::Error| error.message().to_owned();
+        let mut table: toml::Table = text.parse().map_err(|error| fault(&error))?;
         let mut set = |name: &str, value: Option<toml::Value>| {
             table.extend(value.map(|value| (name.to_owned(), value)));
         };
         set("cluster", overrides.cluster.clone().map(toml::Value::String));
         set("index", overrides.index.map(|index| toml::Value::Integer(index.into())));
         set("region", overrides.region.clone().map(toml::Value::String));
-        let config: Self = table.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        let config: Self = table.try_into().map_err(|error| fault(&error))?;
         config.pins().map_err(|error| error.to_string())?;
         if config.account.is_some() && config.nodes.is_none() {
             return Err("with `account` the roster cannot be read (Resource Access Manager does not share \

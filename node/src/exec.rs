@@ -100,6 +100,7 @@ pub async fn exec(
             process.env_remove(name);
         }
     }
+    process.envs(config.format()?.settings().iter().copied());
     // EXPOSE: to the command's environment, as configured; values or paths of what holds them.
     process.envs(delivered.variables());
     let error = process.exec();

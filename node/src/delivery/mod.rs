@@ -25,9 +25,9 @@ pub enum Delivery {
     /// `VARIABLE` is the value.
     #[default]
     Environment,
-    /// `VARIABLE_FILE` is the path of a sealed file in memory, which the command inherits open.
+    /// `VARIABLE_FILE`, or what the program calls it, is the path of a sealed file in memory, which the command inherits open.
     MemoryFile,
-    /// `VARIABLE_FILE` is the path of a file that only the command's user can read.
+    /// The same of a file that only the command's user can read.
     PrivateFile {
         /// Where: a directory on a tmpfs or ramfs, of root or of the command's user, closed to all others.
         directory: PathBuf,
@@ -122,7 +122,7 @@ impl Delivered {
     }
 
     fn point(&mut self, secret: &Handed, path: String) {
-        self.variables.push((format!("{}_FILE", secret.variable), Zeroizing::new(path)));
+        self.variables.push((secret.variable_of_file(), Zeroizing::new(path)));
     }
 }
 

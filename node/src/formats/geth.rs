@@ -1,8 +1,8 @@
 //! go-ethereum: the node key, as 64 hexadecimal digits without `0x` and without a newline.
 //!
-//! geth takes it from a file, `geth --nodekey "$KEYBOOT_NODEKEY_FILE"`. As an argument (`--nodekeyhex`)
-//! everybody on the host could see it. A delivery in the environment is of no use: geth does not look for
-//! this variable, but names those it reads after its options, with `GETH_` before them.
+//! geth reads its options from the environment as well, with `GETH_` before their names: the key itself
+//! from the one of `--nodekeyhex`, a file that holds it from that of `--nodekey`. As an argument everybody
+//! on the host could see it.
 
 use key_material::{Curve, P2pPrivateKey};
 use provisioning::names::NodeIndex;
@@ -13,6 +13,6 @@ const PROGRAM: &str = "geth";
 
 pub(super) fn convert(key: &P2pPrivateKey, index: NodeIndex) -> Result<Handed, FormatError> {
     refuse_other_curves(PROGRAM, index, key.curve(), &[Curve::Secp256k1])?;
-    // EXPOSE: to geth, as its node key file.
-    Ok(Handed::new("KEYBOOT_NODEKEY", key.expose_scalar_hex()))
+    // EXPOSE: to geth, as its node key.
+    Ok(Handed::new("GETH_NODEKEYHEX", key.expose_scalar_hex()).or_in_file("GETH_NODEKEY"))
 }

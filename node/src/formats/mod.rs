@@ -25,9 +25,9 @@ pub enum Format {
     /// A Builder Vault TSM node: `KEYBOOT_P2P_PRIVATE_KEY` and, where the node has a share-encryption
     /// password, `KEYBOOT_SHARE_ENCRYPTION_PASSWORD`, which a [configuration](tsm::render) refers to.
     Tsm,
-    /// go-ethereum: `KEYBOOT_NODEKEY`, of use as a file only.
+    /// go-ethereum: `GETH_NODEKEYHEX`, or with a file `GETH_NODEKEY`.
     Geth,
-    /// op-node: `OP_NODE_P2P_PRIV_RAW`.
+    /// op-node: `OP_NODE_P2P_PRIV_RAW`, or with a file `OP_NODE_P2P_PRIV_PATH`.
     OpNode,
     /// horcrux: `KEYBOOT_HORCRUX_ECIES_KEYS`, of use as a file only.
     Horcrux,
@@ -35,8 +35,10 @@ pub enum Format {
 
 /// One secret as its reader takes it. Wiped when dropped, never printed.
 pub struct Handed {
-    /// The environment variable that holds it, or with `_FILE` behind it the path where it is.
+    /// The environment variable that holds it.
     pub variable: &'static str,
+    /// The one that holds the path where it is, where that is not the first one with `_FILE` behind it.
+    of_file: Option<&'static str>,
     value: Zeroizing<String>,
 }
 
@@ -44,7 +46,19 @@ impl Handed {
     /// Takes a value over; it must not have grown in place, which leaves copies behind.
     #[must_use]
     pub fn new(variable: &'static str, value: Zeroizing<String>) -> Self {
-        Self { variable, value }
+        Self { variable, of_file: None, value }
+    }
+
+    /// The same for a program that has a variable of its own for the path of a file.
+    #[must_use]
+    pub fn or_in_file(self, of_file: &'static str) -> Self {
+        Self { of_file: Some(of_file), ..self }
+    }
+
+    /// The environment variable that holds the path where the value is, if it is in a file.
+    #[must_use]
+    pub fn variable_of_file(&self) -> String {
+        self.of_file.map_or_else(|| format!("{}_FILE", self.variable), str::to_owned)
     }
 
     /// Reveals the value.
@@ -93,6 +107,17 @@ impl Format {
             Self::Geth => geth::convert(&secrets.p2p_key, index).map(|key| vec![key]),
             Self::OpNode => op_node::convert(&secrets.p2p_key, index).map(|key| vec![key]),
             Self::Horcrux => horcrux::convert(&secrets.p2p_key, view, index, now).map(|keys| vec![keys]),
+        }
+    }
+}
+
+impl Format {
+    /// What has to be in the program's environment besides, so that it keeps no copy of a secret.
+    #[must_use]
+    pub fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::OpNode => &[("OP_NODE_P2P_PEERSTORE_PATH", "memory")],
+            Self::Tsm | Self::Geth | Self::Horcrux => &[],
         }
     }
 }

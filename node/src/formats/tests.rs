@@ -140,7 +140,7 @@ fn a_tsm_node_gets_sec1_in_base64_and_its_share_password() {
 fn geth_and_op_node_get_64_digits_and_no_newline() {
     let key = vector(Curve::Secp256k1, "the scalar begins with 0000");
     let digits = "0000c1e57b5b8159c36f9fb3eb5c386c7a4248a5e0c922f26640b9f77c22454e";
-    for (format, variable) in [(Format::Geth, "KEYBOOT_NODEKEY"), (Format::OpNode, "OP_NODE_P2P_PRIV_RAW")] {
+    for (format, variable) in [(Format::Geth, "GETH_NODEKEYHEX"), (Format::OpNode, "OP_NODE_P2P_PRIV_RAW")] {
         assert_eq!(convert(format, &key.secrets(), &view(1, [])), [(variable, digits.to_owned())]);
         for key in vectors(Curve::Secp256k1) {
             let handed = convert(format, &key.secrets(), &view(1, []));
