@@ -26,7 +26,16 @@ use crate::stack::Deployed;
 /// The account of the local AWS.
 pub const ACCOUNT: &str = "000000000000";
 /// What of a developer's machine, or of a container, is not as a node's host has to be.
-const ACCEPTED: [&str; 0] = [];
+const ACCEPTED: [&str; 8] = [
+    "command-is-root",
+    "memory-not-locked",
+    "metadata-reachable",
+    "private-files-swap",
+    "proc-visible",
+    "ptrace",
+    "shared-user",
+    "swap",
+];
 /// How often the nodes look, and how long each has for starting again.
 const POLL_SECONDS: u64 = 1;
 const STAGGER_SECONDS: u64 = 4;
@@ -254,21 +263,21 @@ impl Nodes {
             How::MemoryFile => "how = \"memory-file\"".to_owned(),
             How::PrivateFile => {
                 let directory = private_folder(index)?;
-                format!("how = \"private-file\"\ndirectory = {directory:?}")
+                format!("how = \"private-file\"\ndirectory = \"{}\"", directory.display())
             }
         };
         let Ports { mpc, sdk } = self.ports.get(&index).context("no such node")?;
         let [signer, key] = &self.pin;
         let mut text = format!(
-            "cluster = \"{}\"\nindex = {index}\nregion = \"{REGION}\"\nformat = \"tsm\"\nstate = {:?}\n\
+            "cluster = \"{}\"\nindex = {index}\nregion = \"{REGION}\"\nformat = \"tsm\"\nstate = \"{}\"\n\
              accepted-findings = {ACCEPTED:?}\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
              [delivery]\n{how}\n\n\
              [watch]\npoll-seconds = {POLL_SECONDS}\nstagger-seconds = {STAGGER_SECONDS}\nstop-seconds = 5\n\
-             reloads = true\n\n[tsm]\nconfig = {:?}\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\n\
+             reloads = true\n\n[tsm]\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\n\
              [tsm.layout.addresses]\n",
             self.cluster,
-            folder.join(format!("state-{index}")),
-            self.rendered(index),
+            folder.join(format!("state-{index}")).display(),
+            self.rendered(index).display(),
         );
         for (peer, ports) in &self.ports {
             let _ = writeln!(text, "{peer} = \"tcp://127.0.0.1:{}\"", ports.mpc);

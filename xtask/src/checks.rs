@@ -8,6 +8,7 @@ use clap::Args;
 use rig::examples;
 use rig::expanded::{expand, with_key_policies_read};
 use rig::functions::{self, Build, cargo};
+use rig::programs;
 use rig::python::Venv;
 
 use crate::fuzz;
@@ -109,9 +110,10 @@ impl Tools {
     }
 
     fn test(&self, filter: Option<&str>) -> anyhow::Result<()> {
-        headline("functions");
+        headline("functions and programs");
         functions::build(Build::Local)?;
         functions::build(Build::Deployable)?;
+        programs::build()?;
         headline("tests");
         let mut ran = ran_any(self.nextest().args(["--workspace"]).args(filter))?;
         // What the protocol crate does on a real socket needs a loopback ResponseURL, and a thousand nodes

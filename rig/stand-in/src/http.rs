@@ -31,7 +31,7 @@ use crate::listening;
 use crate::node::Node;
 
 /// How long requests that have arrived may take once the node is asked to end.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
 
 /// Whose requests a port is for.
 #[derive(Clone, Copy, Debug)]

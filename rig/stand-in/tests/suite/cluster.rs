@@ -8,6 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use key_material::{ApiKey, ApiKeyHash, ApiKeyKind, Curve, P2pPrivateKey, P2pPublicKey};
@@ -293,9 +294,14 @@ pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
-/// Ports that nobody listens on now.
+/// Ports that nobody listens on now: below those that the operating system hands out, and each process
+/// from a place of its own, so that the port of a node that ended does not become another test's.
 fn free_ports(count: usize) -> Vec<u16> {
-    let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let all: Vec<_> = std::iter::repeat_with(open).take(count).collect();
-    all.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let choose = || {
+        let choice = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
+        u16::try_from(10_000 + choice % 20_000).unwrap()
+    };
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(choose).filter(is_free).take(count).collect()
 }

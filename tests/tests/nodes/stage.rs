@@ -1,0 +1,137 @@
+//! A local AWS with a KMS Stack, nodes of its cluster, and a client that calls them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use provisioning::names::{ClusterName, Purpose};
+use rig::cloud::Cloud;
+use rig::ministack::MiniStack;
+use rig::nodes::{How, Nodes, as_client, role_of_client, role_of_node};
+use rig::python::Venv;
+use rig::stack::{Deployed, Deployment};
+use stand_in::{Client, NoQuorum};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+pub(crate) const CLUSTER: &str = "keyboot/tsm";
+/// How many nodes have to agree.
+pub(crate) const THRESHOLD: usize = 2;
+
+/// Everything of one test; it ends with this value, the nodes first.
+pub(crate) struct Stage {
+    pub(crate) nodes: Nodes,
+    pub(crate) stack: Deployed,
+    pub(crate) deployment: Deployment,
+    pub(crate) root: Cloud,
+    pub(crate) client: Cloud,
+    pub(crate) ministack: MiniStack,
+}
+
+pub(crate) fn cluster() -> ClusterName {
+    CLUSTER.parse().expect("a cluster's name")
+}
+
+/// The parameters about a cluster of nodes from 0, and who reads.
+pub(crate) fn parameters(nodes: u32) -> [(&'static str, String); 2] {
+    let indexes: Vec<String> = (0..nodes).map(|index| index.to_string()).collect();
+    let readers: Vec<String> = (0..nodes).map(|index| format!("{index}={}", role_of_node(index))).collect();
+    [("Nodes", indexes.join(",")), ("ReaderPrincipals", readers.join(","))]
+}
+
+impl Stage {
+    /// With three nodes that run.
+    pub(crate) async fn set<const N: usize>(how: How, more: [(&str, &str); N]) -> Result<Self> {
+        let venv = Venv::ready()?;
+        let ministack = MiniStack::start(&venv, None)?;
+        let root = Cloud::as_root(&ministack.endpoint());
+        let deployment = Deployment::of_kms_stack(&root, "kms", more).await?;
+        let deployment = deployment.with("ClientPrincipals", &format!("default={}", role_of_client()));
+        let deployment =
+            deployment.with_all(parameters(3).iter().map(|(name, value)| (*name, value.as_str())));
+        let stack = deployment.create().await?;
+        let client = as_client(&root, &cluster(), "default").await?;
+        let mut nodes = Nodes::of(&root, &stack, &cluster(), 4, how).await?;
+        for index in 0..3 {
+            nodes.start(&stack, index).await?;
+        }
+        Ok(Self { nodes, stack, deployment, root, client, ministack })
+    }
+
+    /// A client of the nodes with indexes below `count`, with the keys that it is handed now.
+    pub(crate) fn caller(
+        &self,
+        count: u32,
+    ) -> Client<impl stand_in::ApiKeys + Clone + Send + Sync + 'static> {
+        let ports = self.nodes.ports().iter().filter(|(index, _)| **index < count);
+        let ports: Vec<(u32, u16)> = ports.map(|(index, ports)| (*index, ports.sdk)).collect();
+        let cloud = self.client.clone();
+        Client::new(ports, move |index: u32| {
+            let cloud = cloud.clone();
+            async move { api_key(&cloud, index, None).await }
+        })
+    }
+
+    pub(crate) fn log(&self, index: u32) -> String {
+        std::fs::read_to_string(self.nodes.log(index)).unwrap_or_default()
+    }
+}
+
+/// The API key of a node, as its client reads it: what is handed out, or what was before.
+pub(crate) async fn api_key(cloud: &Cloud, index: u32, stage: Option<&str>) -> Result<Zeroizing<String>> {
+    let purpose = Purpose::ApiKey("default".parse()?);
+    let name = cluster().secret_name(index.to_string().parse()?, &purpose);
+    let call = cloud.secrets().get_secret_value().secret_id(name.as_str());
+    let answer = call.set_version_stage(stage.map(str::to_owned)).send().await;
+    let answer = answer.with_context(|| format!("reading {name}"))?;
+    Ok(Zeroizing::new(answer.secret_string.context("no text")?))
+}
+
+/// Calls without pause, in the background, until it is asked what came of it.
+pub(crate) struct Calling {
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<(usize, Vec<NoQuorum>)>,
+}
+
+impl Calling {
+    pub(crate) fn start<K: stand_in::ApiKeys + Send + Sync + 'static>(client: Client<K>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_over = stop.clone();
+        let task = tokio::spawn(async move {
+            let (mut calls, mut failed) = (0, Vec::new());
+            while !is_over.load(Ordering::Relaxed) {
+                calls += 1;
+                failed.extend(client.quorum_call(THRESHOLD).await.err());
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            (calls, failed)
+        });
+        Self { stop, task }
+    }
+
+    /// Ends the calls: none of them failed.
+    pub(crate) async fn end(self) -> Result<usize> {
+        self.stop.store(true, Ordering::Relaxed);
+        let (calls, failed) = self.task.await?;
+        ensure!(failed.is_empty(), "{} of {calls} calls failed, the first: {:?}", failed.len(), failed[0]);
+        ensure!(calls > 10, "{calls} calls say nothing");
+        Ok(calls)
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(
+    what: &str,
+    seconds: u64,
+    mut holds: impl AsyncFnMut() -> Result<bool>,
+) -> Result<()> {
+    let waited = async {
+        while !holds().await? {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(seconds), waited).await;
+    waited.with_context(|| format!("not within {seconds} s: {what}"))?
+}

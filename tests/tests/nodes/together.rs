@@ -1,0 +1,42 @@
+//! Three nodes that know each other, by any delivery.
+
+use anyhow::{Result, ensure};
+use rig::nodes::How;
+
+use crate::stage::{Stage, THRESHOLD, api_key};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_reach_each_other_by_variables() -> Result<()> {
+    together(How::Environment).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_reach_each_other_by_memory_files() -> Result<()> {
+    together(How::MemoryFile).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_reach_each_other_by_private_files() -> Result<()> {
+    together(How::PrivateFile).await
+}
+
+async fn together(how: How) -> Result<()> {
+    let stage = Stage::set(how, [("ManagementKey", "true")]).await?;
+    let client = stage.caller(3);
+    for index in 0..3 {
+        let called = client.call(index).await?;
+        ensure!(called.peers.len() == 2 && called.peers.values().all(|peer| peer == "ok"), "{called:?}");
+    }
+    let quorum = client.quorum_call(THRESHOLD).await;
+    ensure!(quorum.is_ok(), "{quorum:?}");
+    // Another node's key is a wrong one.
+    let ports = stage.nodes.ports();
+    let wrong = api_key(&stage.client, 1, None).await?;
+    let with_wrong = stand_in::Client::new([(0, ports[&0].sdk)], move |_| {
+        let wrong = wrong.clone();
+        async move { Ok(wrong) }
+    });
+    let refused = with_wrong.call(0).await;
+    ensure!(matches!(refused, Err(stand_in::CallFault::Refused)), "{refused:?}");
+    Ok(())
+}
