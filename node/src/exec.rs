@@ -117,7 +117,9 @@ fn find_user(name: &str) -> Result<User, NodeError> {
 }
 
 fn tell(accepted: &[Finding]) {
-    for finding in accepted {
-        log::say(&format!("accepted by the configuration: {finding}"));
+    if accepted.is_empty() {
+        return;
     }
+    let names: Vec<_> = accepted.iter().map(|finding| finding.name).collect();
+    log::say(&format!("missing on this host, and accepted by the configuration: {}", names.join(", ")));
 }

@@ -117,6 +117,15 @@ impl Nodes {
         })
     }
 
+    /// The same nodes, who reach the local AWS by another endpoint.
+    #[must_use]
+    pub fn through(self, endpoint: &str) -> Self {
+        // `self` ends its nodes when it is dropped, so it is changed in place.
+        let mut nodes = self;
+        endpoint.clone_into(&mut nodes.endpoint);
+        nodes
+    }
+
     /// The ports of the nodes.
     #[must_use]
     pub fn ports(&self) -> &BTreeMap<u32, Ports> {
@@ -273,7 +282,8 @@ impl Nodes {
              accepted-findings = {ACCEPTED:?}\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
              [delivery]\n{how}\n\n\
              [watch]\npoll-seconds = {POLL_SECONDS}\nstagger-seconds = {STAGGER_SECONDS}\nstop-seconds = 5\n\
-             reloads = true\n\n[tsm]\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\n\
+             reloads = true\n\n[tsm]\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\
+             management-port = 0\n\n\
              [tsm.layout.addresses]\n",
             self.cluster,
             folder.join(format!("state-{index}")).display(),

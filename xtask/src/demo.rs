@@ -1,10 +1,11 @@
 //! `cargo xtask demo`: the main job, seen from outside.
 
+mod nodes_up;
 mod rotating;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
@@ -15,6 +16,8 @@ use rig::cloud::Cloud;
 use rig::cluster::{self, Published};
 use rig::functions::{self, Build};
 use rig::ministack::MiniStack;
+use rig::nodes::{role_of_client, role_of_node};
+use rig::programs;
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment, ResourceStatus, StackEvent};
 
@@ -38,6 +41,9 @@ pub(crate) struct Options {
     /// Rotate an API key of the first node and the P2P key of the last one
     #[arg(long)]
     rotate: bool,
+    /// Run stand-in nodes with the keys that were made, which know each other and accept their client
+    #[arg(long)]
+    nodes_up: bool,
     /// Leave the stack and the local AWS running until Enter or Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -46,7 +52,7 @@ pub(crate) struct Options {
     port: Option<u16>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Curve {
     #[value(name = "P-256")]
     P256,
@@ -61,6 +67,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     headline("keyboot demo: a cluster's keys, made by CloudFormation on this machine");
     let venv = step("Python environment with the local AWS", Venv::ready)?;
     functions::build(Build::Local)?;
+    if options.nodes_up {
+        ensure!(
+            options.curve != Curve::Secp256k1,
+            "the stand-in nodes use TLS: choose P-256 or P-384 for them"
+        );
+        programs::build()?;
+    }
     let ministack = step("local AWS (MiniStack, IAM on)", || MiniStack::start(&venv, options.port))?;
     say(&format!("  {} {}", style("endpoint").dim(), ministack.endpoint()));
     let runtime = tokio::runtime::Runtime::new().context("starting the async runtime")?;
@@ -92,6 +105,11 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     if options.rotate {
         stack = stack.with("RotateApiKeysEvery", "rate(30 days)").with("RotateP2pKeysEvery", "rate(90 days)");
     }
+    if options.nodes_up {
+        let readers: Vec<_> = (0..options.nodes).map(|n| format!("{n}={}", role_of_node(n))).collect();
+        stack = stack.with("ReaderPrincipals", &readers.join(","));
+        stack = stack.with("ClientPrincipals", &format!("default={}", role_of_client()));
+    }
     let mut events = ShownEvents::default();
     let id = stack.begin_create().await?;
     let created = finished(stack.wait(&id, |event| events.show(event)).await?, "CREATE_COMPLETE")?;
@@ -100,6 +118,10 @@ async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
     headline("The roster, every signature checked");
     let before = cluster::read(&cloud, &cluster, &signer).await?;
     show_roster(&cloud, &cluster, &before).await?;
+
+    if options.nodes_up {
+        nodes_up::show(&cloud, &created, &cluster, &before).await?;
+    }
 
     headline("An update adds a node");
     let stack = stack.with("Nodes", &indexes(options.nodes + 1));

@@ -11,9 +11,11 @@ use rig::ministack::MiniStack;
 use rig::nodes::{How, Nodes, as_client, role_of_client, role_of_node};
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
-use stand_in::{Client, NoQuorum};
+use stand_in::{Client, NoQuorum, Status};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
+
+use crate::gate::Gate;
 
 pub(crate) const CLUSTER: &str = "keyboot/tsm";
 /// How many nodes have to agree.
@@ -26,7 +28,8 @@ pub(crate) struct Stage {
     pub(crate) deployment: Deployment,
     pub(crate) root: Cloud,
     pub(crate) client: Cloud,
-    pub(crate) ministack: MiniStack,
+    pub(crate) gate: Gate,
+    _ministack: MiniStack,
 }
 
 pub(crate) fn cluster() -> ClusterName {
@@ -52,11 +55,12 @@ impl Stage {
             deployment.with_all(parameters(3).iter().map(|(name, value)| (*name, value.as_str())));
         let stack = deployment.create().await?;
         let client = as_client(&root, &cluster(), "default").await?;
-        let mut nodes = Nodes::of(&root, &stack, &cluster(), 4, how).await?;
+        let gate = Gate::before(&ministack.endpoint()).await?;
+        let mut nodes = Nodes::of(&root, &stack, &cluster(), 4, how).await?.through(&gate.endpoint());
         for index in 0..3 {
             nodes.start(&stack, index).await?;
         }
-        Ok(Self { nodes, stack, deployment, root, client, ministack })
+        Ok(Self { nodes, stack, deployment, root, client, gate, _ministack: ministack })
     }
 
     /// A client of the nodes with indexes below `count`, with the keys that it is handed now.
@@ -71,6 +75,16 @@ impl Stage {
             let cloud = cloud.clone();
             async move { api_key(&cloud, index, None).await }
         })
+    }
+
+    /// What the first `count` nodes tell of themselves.
+    pub(crate) async fn statuses(&self, count: u32) -> Result<Vec<Status>> {
+        let client = self.caller(count);
+        let mut statuses = Vec::new();
+        for index in 0..count {
+            statuses.push(client.status(index).await.with_context(|| format!("node {index}"))?);
+        }
+        Ok(statuses)
     }
 
     pub(crate) fn log(&self, index: u32) -> String {

@@ -8,6 +8,7 @@
 
 mod leaking;
 mod life;
+mod on_a_node;
 mod places;
 mod record;
 mod secret;

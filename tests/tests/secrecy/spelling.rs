@@ -76,6 +76,13 @@ impl Search {
         found
     }
 
+    /// The same as the bytes stand, without what may be escaped in them: for what is large.
+    pub(crate) fn plainly_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        self.scan(bytes, &mut found);
+        found
+    }
+
     fn scan<'a>(&'a self, bytes: &[u8], found: &mut BTreeSet<&'a str>) {
         for (at, head) in bytes.windows(HEAD).enumerate() {
             let head: [u8; HEAD] = head.try_into().unwrap();
