@@ -1,18 +1,17 @@
 //! The way from the nodes to the local AWS, which can be shut.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Hands connections on while it is open, and breaks them while it is shut.
+/// Hands connections on while it is open. While it is shut it takes none, and those that were there break.
 pub(crate) struct Gate {
     address: SocketAddr,
-    is_shut: Arc<AtomicBool>,
+    is_open: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
@@ -22,35 +21,35 @@ impl Gate {
         let behind = endpoint.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let is_shut = Arc::new(AtomicBool::new(false));
-        let shut = is_shut.clone();
+        let (is_open, seen) = watch::channel(true);
         let accepting = tokio::spawn(async move {
-            while let Ok((mut from, _)) = listener.accept().await {
-                if shut.load(Ordering::Relaxed) {
-                    continue;
+            while let Ok((from, _)) = listener.accept().await {
+                if *seen.borrow() {
+                    tokio::spawn(hand_on(from, behind.clone(), seen.clone()));
                 }
-                let behind = behind.clone();
-                tokio::spawn(async move {
-                    if let Ok(mut to) = TcpStream::connect(behind).await {
-                        let _ = copy_bidirectional(&mut from, &mut to).await;
-                    }
-                });
             }
         });
-        Ok(Self { address, is_shut, accepting })
+        Ok(Self { address, is_open, accepting })
     }
 
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Hands on no more connections.
     pub(crate) fn shut(&self) {
-        self.is_shut.store(true, Ordering::Relaxed);
+        self.is_open.send_replace(false);
     }
 
     pub(crate) fn open(&self) {
-        self.is_shut.store(false, Ordering::Relaxed);
+        self.is_open.send_replace(true);
+    }
+}
+
+async fn hand_on(mut from: TcpStream, behind: String, mut is_open: watch::Receiver<bool>) {
+    let Ok(mut to) = TcpStream::connect(behind).await else { return };
+    tokio::select! {
+        _ = copy_bidirectional(&mut from, &mut to) => {}
+        _ = is_open.wait_for(|is_open| !is_open) => {}
     }
 }
 
