@@ -46,7 +46,6 @@ async fn secrets_given_by_private_files_are_in_the_nodes_process_and_its_folder_
 struct Found {
     pid: u32,
     search: Search,
-    number: usize,
 }
 
 async fn only_in_the_nodes_process(how: How) -> Result<()> {
@@ -70,7 +69,7 @@ async fn only_in_the_nodes_process(how: How) -> Result<()> {
             secret(&root, record, &Purpose::SharePassword).await?,
         ];
         let pid = pid_of(&nodes, index.get())?;
-        found.insert(index.get(), Found { pid, search: Search::new(&secrets), number: secrets.len() });
+        found.insert(index.get(), Found { pid, search: Search::new(&secrets) });
     }
     for (index, node) in &found {
         look_for(&nodes, *index, node, how)?;
@@ -119,10 +118,9 @@ fn look_for(nodes: &Nodes, index: u32, node: &Found, how: How) -> Result<()> {
     let mut holders = BTreeSet::new();
     for beside in 0..2 {
         for pid in [nodes.watcher(beside).context("no keyboot-node")?, pid_of(nodes, beside)?] {
-            if node.search.plainly_in(&memory_of(pid)?).len() == node.number {
+            // A node may keep a key in another form than it was given.
+            if !node.search.plainly_in(&memory_of(pid)?).is_empty() {
                 holders.insert(pid);
-            } else {
-                ensure!(node.search.plainly_in(&memory_of(pid)?).is_empty(), "some of it is in {pid}");
             }
         }
     }
