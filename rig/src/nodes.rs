@@ -165,29 +165,46 @@ impl Nodes {
     ///
     /// When it does not come up; the message ends with its log.
     pub async fn start(&mut self, stack: &Deployed, index: u32) -> anyhow::Result<()> {
-        let policy = stack.output(&format!("Node{index}ReaderPolicyArn"))?;
-        let credentials = assume_with(&self.cloud, &format!("node-{index}"), policy).await?;
-        self.start_as(index, &credentials)?;
-        self.wait_until_up(index)
-    }
-
-    /// Starts a node with these credentials, and does not wait for it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
-    pub fn start_as(&mut self, index: u32, credentials: &Credentials) -> anyhow::Result<()> {
-        let config = self.folder.path().join(format!("node-{index}.toml"));
-        std::fs::write(&config, self.config(index)?)?;
+        let credentials = self.credentials(stack, index).await?;
         let log = File::create(self.log(index))?;
-        let child = Command::new(programs::path(programs::KEYBOOT_NODE)?)
-            .arg("watch")
-            .arg("--config")
-            .arg(&config)
+        let child = self
+            .keyboot_node("watch", index, &credentials)?
             .arg("--")
             .arg(programs::path(programs::STAND_IN)?)
             .arg("node")
             .arg(self.rendered(index))
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .context("starting keyboot-node")?;
+        self.running.insert(index, child);
+        self.wait_until_up(index)
+    }
+
+    /// The credentials of a node's role, which the stack's policy is attached to.
+    ///
+    /// # Errors
+    ///
+    /// When the stack has no such node, or IAM refuses.
+    pub async fn credentials(&self, stack: &Deployed, index: u32) -> anyhow::Result<Credentials> {
+        let policy = stack.output(&format!("Node{index}ReaderPolicyArn"))?;
+        assume_with(&self.cloud, &format!("node-{index}"), policy).await
+    }
+
+    /// keyboot-node in one of its modes, configured for a node.
+    ///
+    /// # Errors
+    ///
+    /// When it has not been built, or there is no such node.
+    pub fn keyboot_node(&self, mode: &str, index: u32, credentials: &Credentials) -> anyhow::Result<Command> {
+        let config = self.folder.path().join(format!("node-{index}.toml"));
+        std::fs::write(&config, self.config(index)?)?;
+        let mut command = Command::new(programs::path(programs::KEYBOOT_NODE)?);
+        command
+            .arg(mode)
+            .arg("--config")
+            .arg(&config)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("AWS_ENDPOINT_URL", &self.endpoint)
@@ -195,14 +212,8 @@ impl Nodes {
             .env("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key())
             .envs(credentials.session_token().map(|token| ("AWS_SESSION_TOKEN", token)))
             .env("KEYBOOT_NODE_SECONDS_AHEAD_FILE", self.folder.path().join("ahead"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .context("starting keyboot-node")?;
-        self.running.insert(index, child);
-        Ok(())
+            .stdin(Stdio::null());
+        Ok(command)
     }
 
     /// Waits until a node answers.

@@ -1,0 +1,196 @@
+//! `keyboot-node exec` seen from outside: what the command gets, how it ends, and what is said where it is
+//! not started.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, Result, ensure};
+use aws_credential_types::Credentials;
+use key_material::{P2pPrivateKey, SharePassword};
+use provisioning::names::ClusterName;
+use rig::cloud::Cloud;
+use rig::cluster;
+use rig::ministack::MiniStack;
+use rig::nodes::{How, Nodes, role_of_node};
+use rig::python::Venv;
+use rig::stack::{Deployed, Deployment};
+use serde_json::Value;
+
+/// A stack, and the roles of two nodes that do not run.
+struct Ready {
+    nodes: Nodes,
+    stack: Deployed,
+    deployment: Deployment,
+    root: Cloud,
+    roles: [Credentials; 2],
+    _ministack: MiniStack,
+}
+
+impl Ready {
+    async fn set() -> Result<Self> {
+        let venv = Venv::ready()?;
+        let ministack = MiniStack::start(&venv, None)?;
+        let root = Cloud::as_root(&ministack.endpoint());
+        let readers = format!("0={},1={}", role_of_node(0), role_of_node(1));
+        let deployment = Deployment::of_kms_stack(&root, "kms", [("Nodes", "0,1")]).await?;
+        let deployment = deployment.with("ReaderPrincipals", &readers);
+        let stack = deployment.create().await?;
+        let nodes = Nodes::of(&root, &stack, &cluster(), 2, How::Environment).await?;
+        let roles = [nodes.credentials(&stack, 0).await?, nodes.credentials(&stack, 1).await?];
+        Ok(Self { nodes, stack, deployment, root, roles, _ministack: ministack })
+    }
+
+    /// Runs a command as a node's, with what is done to keyboot-node before.
+    fn exec(&self, script: &str, change: impl FnOnce(&mut Command)) -> Result<Output> {
+        self.exec_as(0, &self.roles[0], script, change)
+    }
+
+    fn exec_as(
+        &self,
+        index: u32,
+        role: &Credentials,
+        script: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Output> {
+        let mut command = self.nodes.keyboot_node("exec", index, role)?;
+        command.args(["--", "sh", "-c", script]);
+        change(&mut command);
+        Ok(command.output()?)
+    }
+}
+
+fn cluster() -> ClusterName {
+    "keyboot/tsm".parse().expect("a cluster's name")
+}
+
+/// What a run ended with, and what it said.
+fn ended(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_gets_the_nodes_secrets_and_nothing_of_keyboot_nodes_own() -> Result<()> {
+    let ready = Ready::set().await?;
+    // Whatever makes programs talk.
+    let loud = |command: &mut Command| {
+        command.envs([("RUST_LOG", "trace"), ("SMITHY_LOG", "trace"), ("RUST_BACKTRACE", "full")]);
+        command.envs([("LOG_SIGNABLE_BODY", "true"), ("LOG_SENSITIVE_BODIES", "true"), ("KEPT", "kept")]);
+        command.env("KEYBOOT_NODE_CLUSTER", "keyboot/tsm");
+    };
+    let output = ready.exec("env -0; exit 7", loud)?;
+    let (code, said) = ended(&output);
+    ensure!(code == Some(7), "{code:?}: {said}");
+    let variables: BTreeMap<String, String> = String::from_utf8(output.stdout)?
+        .split('\0')
+        .filter_map(|one| one.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let published = cluster::read(&ready.root, &cluster(), ready.stack.output("RecordKeyArn")?).await?;
+    let record = &published.records[&"0".parse()?];
+    let private_key = &variables["KEYBOOT_P2P_PRIVATE_KEY"];
+    let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, private_key)?;
+    ensure!(P2pPrivateKey::from_sec1_der(&der)?.matches(&record.public_key), "another node's key");
+    let password = &variables["KEYBOOT_SHARE_ENCRYPTION_PASSWORD"];
+    ensure!(SharePassword::parse(password).is_ok(), "no password");
+    ensure!(variables["KEPT"] == "kept", "the command's own environment is lost");
+    let own: Vec<_> = variables
+        .keys()
+        .filter(|name| name.starts_with("AWS_") || name.starts_with("KEYBOOT_NODE_"))
+        .collect();
+    ensure!(own.is_empty(), "inherited: {own:?}");
+    for secret in [private_key, password] {
+        ensure!(!said.contains(secret.as_str()), "a secret in the log");
+    }
+    // It takes keyboot-node's place: what ends it is what is seen.
+    let killed = ready.exec("kill -TERM $$", |_| ())?;
+    ensure!(killed.status.signal() == Some(15), "{:?}", killed.status);
+    let other = ready.exec("printf %s \"$KEYBOOT_P2P_PRIVATE_KEY\"", |command| {
+        command.env("KEYBOOT_P2P_PRIVATE_KEY", "planted");
+    })?;
+    ensure!(other.stdout == private_key.as_bytes(), "what was in the environment before is what counts");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_in_the_way_is_named_and_nothing_is_started() -> Result<()> {
+    let ready = Ready::set().await?;
+    let marker = ready.nodes.folder().join("started");
+    let script = format!("touch {}", marker.display());
+    let check = |what: &str, output: &Output, code: i32, why: &[&str]| -> Result<()> {
+        let (found, said) = ended(output);
+        ensure!(found == Some(code), "{what}: {found:?}, not {code}: {said}");
+        for why in why {
+            ensure!(said.contains(why), "{what}: not told of {why}: {said}");
+        }
+        ensure!(!marker.exists(), "{what}: the command was started");
+        Ok(())
+    };
+    // Another node's role: which name, which account, which permission.
+    let denied = ready.exec_as(0, &ready.roles[1], &script, |_| ())?;
+    check("another node's role", &denied, 77, &["ssm:GetParameters", "/keyboot/tsm/node/0/env"])?;
+    let away = ready.exec(&script, |command| {
+        command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
+    })?;
+    check("no store", &away, 75, &["could not be read now"])?;
+    let config = ready.nodes.folder().join("node-0.toml");
+    let edited = |from: &str, to: &str| -> Result<Output> {
+        let mut command = ready.nodes.keyboot_node("exec", 0, &ready.roles[0])?;
+        let text = fs::read_to_string(&config)?;
+        ensure!(text.contains(from), "{text}");
+        fs::write(&config, text.replacen(from, to, 1))?;
+        Ok(command.args(["--", "sh", "-c", &script]).output()?)
+    };
+    check("an unknown field", &edited("format =", "fromat =")?, 78, &["fromat"])?;
+    check("another program", &edited("\"tsm\"", "\"geth\"")?, 1, &["geth", "P-256", "secp256k1"])?;
+    let unfit = edited("accepted-findings = [", "accepted-findings = [] #")?;
+    check("a host that is not fit", &unfit, 1, &["command-is-root"])?;
+    check("a finding that there is none of", &edited("\"swap\"", "\"swop\"")?, 1, &["swop"])?;
+    let another_key = edited("public-key = \"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", {
+        "public-key = \"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0AyIB0e0A00Z+ovqDQ5mjffEqVabU/eEOwOOrkElnSX1qPkgIn5eLIOC7OWQq6dgZnJLjElg6R4vR5a91aAE8w==\" #"
+    })?;
+    check("another pinned key", &another_key, 1, &["does not fit", "roster/index"])?;
+    let mut missing = ready.nodes.keyboot_node("exec", 0, &ready.roles[0])?;
+    check("no such program", &missing.args(["--", "/no/such"]).output()?, 127, &["/no/such"])?;
+
+    // A record that somebody has put back, after a newer one was seen.
+    let record = ready.root.parameters();
+    let name = "/keyboot/tsm/node/0/record";
+    let old = record.get_parameter().name(name).send().await?.parameter.and_then(|found| found.value);
+    ready.deployment.clone().with("Applications", "default,other").update().await?;
+    let seen = ready.exec("true", |_| ())?;
+    ensure!(ended(&seen).0 == Some(0), "{:?}", ended(&seen));
+    record.put_parameter().name(name).value(old.context("no record")?).overwrite(true).send().await?;
+    check("an older record", &ready.exec(&script, |_| ())?, 1, &["older", name])?;
+
+    // And with nothing in the way it is started.
+    let fine = ready.exec_as(1, &ready.roles[1], &script, |_| ())?;
+    ensure!(ended(&fine).0 == Some(0) && marker.exists(), "{:?}", ended(&fine));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_public_is_shown_and_a_configuration_holds_references_only() -> Result<()> {
+    let ready = Ready::set().await?;
+    let shown = |mode: &str, more: &[&str]| -> Result<String> {
+        let output = ready.nodes.keyboot_node(mode, 0, &ready.roles[0])?.args(more).output()?;
+        ensure!(output.status.success(), "{:?}", ended(&output));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let published = cluster::read(&ready.root, &cluster(), ready.stack.output("RecordKeyArn")?).await?;
+    let status: Value = serde_json::from_str(&shown("status", &["--json"])?)?;
+    ensure!(status["roster"]["sha256"] == published.index.sha256.as_str(), "{status}");
+    let table = shown("status", &[])?;
+    for record in published.records.values() {
+        ensure!(table.contains(&record.fingerprint.to_string()), "{table}");
+    }
+    let config: toml::Table = shown("render", &[])?.parse()?;
+    ensure!(
+        config["Player"]["PrivateKey"].as_str() == Some("{{ env `KEYBOOT_P2P_PRIVATE_KEY` }}"),
+        "{config}"
+    );
+    let peer = config["Players"]["1"]["PublicKey"].as_str();
+    ensure!(peer == Some(published.records[&"1".parse()?].public_key.to_spki_base64().as_str()), "{config}");
+    Ok(())
+}
