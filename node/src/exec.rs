@@ -22,6 +22,9 @@ const OWN: [&str; 4] =
     ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"];
 const OWN_PREFIXES: [&str; 2] = ["KEYBOOT_NODE_", "AWS_CONTAINER_"];
 
+/// What the process is called until it is the command.
+pub(crate) const EXEC_NAME: &str = "keyboot-exec";
+
 /// A program and its arguments.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
@@ -64,6 +67,7 @@ pub async fn exec(
     command: &CommandLine,
     is_watched: bool,
 ) -> Result<std::convert::Infallible, NodeError> {
+    hardening::call_itself(EXEC_NAME);
     let user = config.user.as_deref().map(find_user).transpose()?;
     let mut findings: Vec<Finding> = hardening::lock()?;
     findings.extend(host::missing(&host::Context::of(&config.delivery, user.as_ref())));

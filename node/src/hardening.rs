@@ -59,6 +59,13 @@ pub fn lock() -> Result<Vec<Finding>, HardeningError> {
     Ok(lock_memory().into_iter().collect())
 }
 
+/// Gives this process a name, by which another one tells it from the command that it becomes.
+pub(crate) fn call_itself(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        let _ = prctl::set_name(&name);
+    }
+}
+
 fn make_undumpable() -> Result<(), HardeningError> {
     prctl::set_dumpable(false).map_err(refused("PR_SET_DUMPABLE"))
 }

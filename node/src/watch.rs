@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::clock;
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::exec::CommandLine;
+use crate::exec::{CommandLine, EXEC_NAME};
 use crate::files::write_whole;
 use crate::formats::{Format, tsm};
 use crate::log::say;
@@ -100,9 +100,17 @@ pub async fn watch(
     let mut looks = signal(SignalKind::hangup()).map_err(own_signals)?;
     let mut forwarded = forwarded(&FORWARDED).map_err(own_signals)?;
     let mut watcher = Watcher::new(world, config, launch)?;
-    watcher.look().await;
-    watcher.start()?;
+    watcher.restart = Some(Instant::now());
     loop {
+        // A look can take long where the store is away, and is not waited for when it is time to end.
+        if watcher.is_look_due() {
+            tokio::select! {
+                () = watcher.look() => {}
+                Some(()) = ends.recv() => return watcher.end().await,
+                Some(()) = interrupts.recv() => return watcher.end().await,
+            }
+        }
+        watcher.go_on().await?;
         let next = watcher.next();
         tokio::select! {
             status = watcher.ended() => watcher.after(status),
@@ -112,7 +120,6 @@ pub async fn watch(
             Some(()) = ends.recv() => return watcher.end().await,
             Some(()) = interrupts.recv() => return watcher.end().await,
         }
-        watcher.go_on().await?;
     }
 }
 
@@ -176,6 +183,12 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         })
     }
 
+    /// Whether it is time to look: before each start as well, so that what is known is what the command gets.
+    fn is_look_due(&self) -> bool {
+        let now = Instant::now();
+        self.next_look <= now || self.restart.is_some_and(|restart| restart <= now)
+    }
+
     /// Looks at the public documents. What cannot be read changes nothing.
     async fn look(&mut self) {
         self.next_look = Instant::now() + self.poll;
@@ -186,8 +199,10 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
                     .iter()
                     .map(|refusal| format!("node {} stays as it was: {}", refusal.index, refusal.error))
                     .collect();
-                self.view = Some(with_known(view, self.view.take()));
-                refused.join("; ")
+                let view = with_known(view, self.view.take());
+                let unfit = RunsWith::of(self.config, &view, clock::now()).err();
+                self.view = Some(view);
+                refused.into_iter().chain(unfit.map(|error| error.to_string())).collect::<Vec<_>>().join("; ")
             }
             Err(error) => format!("what runs goes on: {error}"),
         };
@@ -242,7 +257,10 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             Instant::now() + wait
         };
         let changes = self.view.as_ref().and_then(|view| self.next_change(view, now));
-        let times = [changes.map(in_time), self.due.map(in_time), self.restart];
+        // It takes a moment for a start to come to its end.
+        let is_starting = self.child.is_some() && !self.has_become_the_command();
+        let soon = is_starting.then(|| Instant::now() + FIRST_PAUSE / 4);
+        let times = [changes.map(in_time), self.due.map(in_time), self.restart, soon];
         times.into_iter().flatten().fold(self.next_look, Instant::min)
     }
 
@@ -255,9 +273,6 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     }
 
     async fn go_on(&mut self) -> Result<(), NodeError> {
-        if self.next_look <= Instant::now() {
-            self.look().await;
-        }
         let now = clock::now();
         if self.restart.is_some_and(|restart| restart <= Instant::now()) {
             return self.start();
@@ -272,6 +287,10 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         };
         if wanted == runs_with {
             self.due = None;
+            return Ok(());
+        }
+        if !self.has_become_the_command() {
+            // What it has read by now is not known: it is compared with when it runs.
             return Ok(());
         }
         if wanted.own == runs_with.own && self.config.watch.reloads {
@@ -324,6 +343,14 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         say("what the command runs with has changed: it is started again");
         self.stop().await;
         self.start()
+    }
+
+    /// Whether `keyboot-node exec` is the command by now, by the name that the kernel has for the process.
+    fn has_become_the_command(&self) -> bool {
+        let Some(pid) = self.child.as_ref().and_then(Child::id) else { return false };
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        // As it is before and after it gives itself a name.
+        !["exe", EXEC_NAME].contains(&name.trim_end())
     }
 
     fn signal(&self, signal: Signal) {
