@@ -82,6 +82,7 @@ pub struct Nodes {
     cluster: ClusterName,
     pin: [String; 2],
     how: How,
+    reloads: bool,
     ports: BTreeMap<u32, Ports>,
     running: BTreeMap<u32, Child>,
     folder: TempDir,
@@ -111,6 +112,7 @@ impl Nodes {
             cluster: cluster.clone(),
             pin: [signer, key],
             how,
+            reloads: true,
             ports: ports.collect::<anyhow::Result<_>>()?,
             running: BTreeMap::new(),
             folder: tempfile::Builder::new().prefix("nodes-").tempdir_in(crate::home())?,
@@ -123,6 +125,14 @@ impl Nodes {
         // `self` ends its nodes when it is dropped, so it is changed in place.
         let mut nodes = self;
         endpoint.clone_into(&mut nodes.endpoint);
+        nodes
+    }
+
+    /// The same nodes, as if they did not read their configuration again.
+    #[must_use]
+    pub fn without_reloads(self) -> Self {
+        let mut nodes = self;
+        nodes.reloads = false;
         nodes
     }
 
@@ -293,11 +303,12 @@ impl Nodes {
              accepted-findings = {ACCEPTED:?}\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
              [delivery]\n{how}\n\n\
              [watch]\npoll-seconds = {POLL_SECONDS}\nstagger-seconds = {STAGGER_SECONDS}\nstop-seconds = 5\n\
-             reloads = true\n\n[tsm]\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\
+             reloads = {}\n\n[tsm]\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\
              management-port = 0\n\n\
              [tsm.layout.addresses]\n",
             self.cluster,
             folder.join(format!("state-{index}")).display(),
+            self.reloads,
             self.rendered(index).display(),
         );
         for (peer, ports) in &self.ports {

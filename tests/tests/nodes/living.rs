@@ -8,14 +8,11 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use provisioning::names::Purpose;
-use rig::nodes::How;
+use rig::nodes::{How, Nodes};
 use rig::rotating;
 use stand_in::Status;
 
 use crate::stage::{Calling, Stage, cluster, parameters, until};
-
-/// The shortest time that the template allows, in seconds.
-const CUT_OVER: i64 = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_rotate_and_no_call_fails() -> Result<()> {
@@ -48,7 +45,7 @@ async fn keys_rotate_and_no_call_fails() -> Result<()> {
     let waiting = stage.statuses(3).await?;
     assert_started_again(&before, &waiting, &[])?;
     ensure!(waiting[2].fingerprint == before[2].fingerprint, "the key counts before its time");
-    stage.nodes.set_ahead(CUT_OVER + 1)?;
+    stage.wait_for_the_cut_over_of(2).await?;
     until("node 2 runs with its new key", 60, async || {
         let found = stage.statuses(3).await;
         Ok(found.is_ok_and(|found| found[2].fingerprint != before[2].fingerprint))
@@ -115,6 +112,50 @@ async fn nodes_come_go_and_die_and_the_store_is_away_and_no_call_fails() -> Resu
     .await?;
     until("all reach each other", 20, async || reach_each_other(&stage, 3).await).await?;
     assert_started_again(&after, &stage.statuses(3).await?, &[0])?;
+
+    calling.end().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_that_do_not_reload_start_again_in_turns_and_no_call_fails() -> Result<()> {
+    let rotating = [
+        ("RotateApiKeysEvery", "rate(30 days)"),
+        ("RotateP2pKeysEvery", "rate(90 days)"),
+        ("CutOverMinutes", "5"),
+    ];
+    let stage = Stage::set_with(How::MemoryFile, rotating, Nodes::without_reloads).await?;
+    let before = stage.statuses(3).await?;
+    let calling = Calling::start(stage.caller(3));
+
+    // An API key concerns its own node.
+    rotate(&stage, 1, "api-key/default").await?;
+    until("node 1 accepts both keys", 40, async || {
+        Ok(stage.statuses(3).await.is_ok_and(|found| found[1].accepted_hashes == 2))
+    })
+    .await?;
+    until("all reach each other", 20, async || reach_each_other(&stage, 3).await).await?;
+    let between = stage.statuses(3).await?;
+    assert_started_again(&before, &between, &[1])?;
+
+    // A P2P key concerns all, and each is started again once.
+    rotate(&stage, 0, "p2p-key").await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_started_again(&between, &stage.statuses(3).await?, &[])?;
+    stage.wait_for_the_cut_over_of(0).await?;
+    until("each runs anew", 60, async || {
+        let found = stage.statuses(3).await;
+        Ok(found.is_ok_and(|found| found.iter().zip(&between).all(|(found, before)| found.pid != before.pid)))
+    })
+    .await?;
+    until("all reach each other", 20, async || reach_each_other(&stage, 3).await).await?;
+    let after = stage.statuses(3).await?;
+    ensure!(after[0].fingerprint != before[0].fingerprint, "node 0 runs with its old key");
+    let mut starts: Vec<_> = after.iter().map(|status| (status.started, status.index)).collect();
+    starts.sort_unstable();
+    ensure!(starts[1].1 == 0, "whose key it is was not in the middle: {starts:?}");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_started_again(&after, &stage.statuses(3).await?, &[])?;
 
     calling.end().await?;
     Ok(())

@@ -46,6 +46,15 @@ pub(crate) fn parameters(nodes: u32) -> [(&'static str, String); 2] {
 impl Stage {
     /// With three nodes that run.
     pub(crate) async fn set<const N: usize>(how: How, more: [(&str, &str); N]) -> Result<Self> {
+        Self::set_with(how, more, |nodes| nodes).await
+    }
+
+    /// The same with nodes that are configured otherwise.
+    pub(crate) async fn set_with<const N: usize>(
+        how: How,
+        more: [(&str, &str); N],
+        change: impl FnOnce(Nodes) -> Nodes,
+    ) -> Result<Self> {
         let venv = Venv::ready()?;
         let ministack = MiniStack::start(&venv, None)?;
         let root = Cloud::as_root(&ministack.endpoint());
@@ -56,7 +65,8 @@ impl Stage {
         let stack = deployment.create().await?;
         let client = as_client(&root, &cluster(), "default").await?;
         let gate = Gate::before(&ministack.endpoint()).await?;
-        let mut nodes = Nodes::of(&root, &stack, &cluster(), 4, how).await?.through(&gate.endpoint());
+        let nodes = Nodes::of(&root, &stack, &cluster(), 4, how).await?.through(&gate.endpoint());
+        let mut nodes = change(nodes);
         for index in 0..3 {
             nodes.start(&stack, index).await?;
         }
@@ -85,6 +95,15 @@ impl Stage {
             statuses.push(client.status(index).await.with_context(|| format!("node {index}"))?);
         }
         Ok(statuses)
+    }
+
+    /// Has it be, for all nodes, a second before the time from which a node's new key counts.
+    pub(crate) async fn wait_for_the_cut_over_of(&self, index: u32) -> Result<()> {
+        let signer = self.stack.output("RecordKeyArn")?;
+        let published = rig::cluster::read(&self.root, &cluster(), signer).await?;
+        let pending = published.records[&index.to_string().parse()?].pending.as_ref();
+        let counts_from = pending.context("no key waits for its time")?.counts_from;
+        self.nodes.set_ahead(counts_from.duration_since(jiff::Timestamp::now()).as_secs() - 1)
     }
 
     pub(crate) fn log(&self, index: u32) -> String {
