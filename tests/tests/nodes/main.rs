@@ -5,4 +5,5 @@ mod executing;
 mod gate;
 mod living;
 mod stage;
+mod swapping;
 mod together;
