@@ -8,8 +8,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use provisioning::names::{ClusterName, NodeIndex};
+use provisioning::principals::RoleArn;
 use reading::{Imported, Pin, Pins, Whose};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::delivery::Delivery;
 use crate::error::NodeError;
@@ -57,6 +59,12 @@ pub struct Config {
     /// When the command is started again.
     #[serde(default)]
     pub watch: Watch,
+    /// What an auditor compares the stack with.
+    #[serde(default)]
+    pub audit: Audit,
+    /// The shares of other organizations that are accepted.
+    #[serde(default, rename = "share")]
+    pub shares: Vec<PinnedShare>,
 }
 
 /// A key that is pinned, as it is written.
@@ -78,7 +86,7 @@ impl fmt::Debug for PinnedKey {
 }
 
 /// How a TSM node is configured, and where.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tsm {
     /// Where its `config.toml` is written to before it starts; not at all where there is none.
@@ -116,6 +124,54 @@ impl Watch {
     pub fn durations(&self) -> [Duration; 3] {
         [self.poll_seconds.max(1), self.stagger_seconds, self.stop_seconds].map(Duration::from_secs)
     }
+}
+
+/// What an auditor compares the stack with: its outputs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Audit {
+    /// The stack's name or ARN, where `CloudFormation` is to look for drift.
+    #[serde(default)]
+    pub stack: Option<String>,
+    /// The role of node-keys: output `NodeKeysRoleArn`.
+    #[serde(default, deserialize_with = "role")]
+    pub node_keys_role: Option<RoleArn>,
+    /// The role of key-rotation: output `KeyRotationRoleArn`.
+    #[serde(default, deserialize_with = "role")]
+    pub key_rotation_role: Option<RoleArn>,
+    /// The function key-rotation: output `KeyRotationFunctionArn`.
+    #[serde(default)]
+    pub key_rotation_function: Option<String>,
+}
+
+impl Audit {
+    /// The roles that put versions of secrets.
+    pub fn writers(&self) -> impl Iterator<Item = &RoleArn> {
+        self.node_keys_role.iter().chain(&self.key_rotation_role)
+    }
+}
+
+fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RoleArn>, D::Error> {
+    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+/// A share of another organization that is accepted.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PinnedShare {
+    /// The account that shares: twelve digits.
+    #[serde(deserialize_with = "account")]
+    pub account: String,
+    /// The share's name.
+    pub name: String,
+}
+
+fn account<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text);
+    }
+    Err(D::Error::custom("an account's id has twelve digits"))
 }
 
 fn state() -> PathBuf {
@@ -207,13 +263,19 @@ impl Config {
         self.format.ok_or_else(missing)
     }
 
+    /// The ARN of the key that signs the cluster's records: the one that is pinned first.
+    #[must_use]
+    pub fn signer(&self) -> &str {
+        self.pins.first().map_or("", |pin| pin.signer.as_str())
+    }
+
     /// Whose documents are read, and how they are asked for.
     ///
     /// # Errors
     ///
     /// [`NodeError::State`] when imported records cannot be read.
     pub fn whose(&self) -> Result<Whose, NodeError> {
-        let partition = self.pins.first().and_then(|pin| pin.signer.split(':').nth(1)).unwrap_or("aws");
+        let partition = self.signer().split(':').nth(1).unwrap_or("aws");
         let documents = |account: &String| format!("arn:{partition}:ssm:{}:{account}", self.region);
         Ok(Whose {
             cluster: self.cluster.clone(),
@@ -299,6 +361,28 @@ mod tests {
             "arn:aws-cn:ssm:eu-central-1:444455556666:parameter/keyboot/tsm/node/2/record"
         );
         assert!(refused(&text.replace("nodes = [0, 1, 2]\n", "")).contains("nodes"));
+    }
+
+    #[test]
+    fn what_an_auditor_compares_with_is_read_and_left_out_is_fine() {
+        let config = Config::parse(&text(), &Overrides::default()).unwrap();
+        assert_eq!((config.audit.writers().count(), config.shares.len()), (0, 0));
+        let text = text()
+            + "[audit]\nstack = \"kms\"\nnode-keys-role = \"arn:aws:iam::111122223333:role/kms/keys\"\n\n\
+               [[share]]\naccount = \"444455556666\"\nname = \"kms-node-1\"\n";
+        let config = Config::parse(&text, &Overrides::default()).unwrap();
+        assert_eq!(config.audit.stack.as_deref(), Some("kms"));
+        let writers: Vec<_> = config.audit.writers().map(RoleArn::as_str).collect();
+        assert_eq!(writers, ["arn:aws:iam::111122223333:role/kms/keys"]);
+        assert_eq!(config.shares[0].name, "kms-node-1");
+        for (from, to, why) in [
+            ("role/kms", "user/kms", "full ARN of a role"),
+            ("\"444455556666\"", "\"44445555666\"", "twelve digits"),
+            ("stack =", "stak =", "stak"),
+        ] {
+            let error = refused(&text.replacen(from, to, 1));
+            assert!(error.contains(why), "{to}: {error}");
+        }
     }
 
     #[test]

@@ -17,10 +17,16 @@ use crate::host::{self, Finding};
 use crate::reader::Reader;
 use crate::{clock, hardening, log};
 
-/// What the command does not inherit: keyboot-node's own credentials and settings.
-const OWN: [&str; 4] =
-    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"];
-const OWN_PREFIXES: [&str; 2] = ["KEYBOOT_NODE_", "AWS_CONTAINER_"];
+/// What the command does not inherit: keyboot-node's own credentials and settings, by how the names begin.
+const OWN: [&str; 7] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONTAINER_",
+    "AWS_EC2_METADATA_",
+    "AWS_ENDPOINT_URL",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "KEYBOOT_NODE_",
+];
 
 /// What the process is called until it is the command.
 pub(crate) const EXEC_NAME: &str = "keyboot-exec";
@@ -97,9 +103,7 @@ pub async fn exec(
     let mut process = Command::new(&command.program);
     process.args(&command.arguments);
     for (name, _) in std::env::vars_os() {
-        let is_own = name.to_str().is_some_and(|name| {
-            OWN.contains(&name) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        });
+        let is_own = name.to_str().is_some_and(|name| OWN.iter().any(|own| name.starts_with(own)));
         if is_own {
             process.env_remove(name);
         }

@@ -4,6 +4,7 @@
 //! `watch` stays, reads public documents only, and starts `exec` again when what the node runs with has
 //! changed. The others show public facts.
 
+pub mod accept;
 pub mod clock;
 pub mod config;
 pub mod delivery;
@@ -19,4 +20,5 @@ pub mod reader;
 pub mod state;
 pub mod status;
 pub mod timing;
+pub mod verify;
 pub mod watch;

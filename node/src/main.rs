@@ -4,15 +4,19 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 
+use aws::auditing::{AuditingWorld, Auditor};
 use aws::reading::ReadingWorld;
+use aws::sharing::SharingWorld;
 use clap::{Args, Parser, Subcommand};
+use keyboot_node::accept::{Outcome, accept_shares};
 use keyboot_node::config::{Config, Overrides};
 use keyboot_node::error::NodeError;
 use keyboot_node::exec::{CommandLine, exec, rehearse};
+use keyboot_node::formats::tsm;
 use keyboot_node::log::say;
 use keyboot_node::reader::Reader;
 use keyboot_node::watch::{Launch, watch};
-use keyboot_node::{clock, import, status};
+use keyboot_node::{clock, import, status, verify};
 
 /// Hands a node's keys to its process without touching a disk, and shows a cluster's public facts.
 #[derive(Debug, Parser)]
@@ -28,8 +32,14 @@ enum Mode {
     Exec(Exec),
     /// Keep the command running with what counts now: starts `exec` again when it has to be
     Watch(Run),
+    /// Show the TSM node's config.toml, with references in place of secrets
+    Render(Where),
     /// Show what is public of the cluster, every signature checked
     Status(Status),
+    /// Check what there is against the signed documents, without reading a secret
+    Verify(Status),
+    /// Accept what another organization shares, where the configuration names sender and share
+    Accept(Accept),
     /// Take peers' signed records that came as files
     Import(Import),
 }
@@ -81,6 +91,15 @@ struct Status {
 }
 
 #[derive(Args, Debug)]
+struct Accept {
+    #[command(flatten)]
+    from: Where,
+    /// Invitations to shares of Resource Access Manager: so far there is nothing else to accept
+    #[arg(long, required = true)]
+    share: bool,
+}
+
+#[derive(Args, Debug)]
 struct Import {
     #[command(flatten)]
     from: Where,
@@ -125,6 +144,14 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
             };
             Ok(as_code(watch(&world(&config), &config, &launch).await?))
         }
+        Mode::Render(from) => {
+            let config = from.read()?;
+            let world = world(&config);
+            let view = Reader::new(&world, &config)?.view().await?;
+            let layout = config.tsm.clone().unwrap_or_default().layout;
+            show(&tsm::render(&view, config.index()?, clock::now(), &layout)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Mode::Status(Status { from, json }) => {
             let config = from.read()?;
             let (world, now) = (world(&config), clock::now());
@@ -135,6 +162,23 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
                 status::to_text(&view, now)
             });
             Ok(if view.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Mode::Verify(Status { from, json }) => {
+            let config = from.read()?;
+            let (world, auditing) = (world(&config), auditing(&config)?);
+            let reader = Reader::new(&world, &config)?;
+            let report = verify::verify(&reader, &auditing, &config, clock::now()).await?;
+            show(&if json { format!("{:#}", verify::to_json(&report)) } else { verify::to_text(&report) });
+            Ok(if report.is_without_fault() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Mode::Accept(Accept { from, share: _ }) => {
+            let config = from.read()?;
+            let outcomes = accept_shares(&sharing(&config), &config.shares).await?;
+            for outcome in &outcomes {
+                show(&outcome.to_string());
+            }
+            let has_failed = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(..)));
+            Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         Mode::Import(Import { from, files }) => {
             let config = from.read()?;
@@ -177,6 +221,27 @@ fn command(words: Vec<OsString>) -> Result<CommandLine, NodeError> {
 
 fn world(config: &Config) -> ReadingWorld {
     ReadingWorld::new(
+        &config.region,
+        #[cfg(feature = "local")]
+        endpoint(),
+    )
+}
+
+fn auditing(config: &Config) -> Result<AuditingWorld, NodeError> {
+    let signing_key = config.signer().parse();
+    Ok(AuditingWorld::new(Auditor {
+        region: config.region.clone(),
+        signing_key: signing_key.map_err(|_| {
+            NodeError::Config("the `signer` that is pinned first is not the ARN of a KMS key".into())
+        })?,
+        writers: config.audit.writers().cloned().collect(),
+        #[cfg(feature = "local")]
+        endpoint: endpoint(),
+    }))
+}
+
+fn sharing(config: &Config) -> SharingWorld {
+    SharingWorld::new(
         &config.region,
         #[cfg(feature = "local")]
         endpoint(),

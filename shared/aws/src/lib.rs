@@ -8,6 +8,8 @@
 //! two variables of its own, it prints request bodies at its finest level.
 
 mod audit;
+#[cfg(feature = "reading")]
+pub mod auditing;
 mod failure;
 mod kms;
 mod pacing;
@@ -21,6 +23,8 @@ mod secrets_manager;
 mod secure_strings;
 mod session;
 mod settings;
+#[cfg(feature = "reading")]
+pub mod sharing;
 mod stacks;
 mod stores;
 mod turns;

@@ -98,7 +98,7 @@ impl ReadingWorld {
 }
 
 /// The metadata services are on the instance itself and speak plain HTTP; no proxy is asked.
-fn credentials(region: &str, client: &SharedHttpClient) -> SharedCredentialsProvider {
+pub(crate) fn credentials(region: &str, client: &SharedHttpClient) -> SharedCredentialsProvider {
     let config = ProviderConfig::empty()
         .with_region(Some(Region::new(region.to_owned())))
         .with_http_client(client.clone());

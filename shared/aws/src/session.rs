@@ -19,9 +19,11 @@ use provisioning::principals::RoleArn;
 use provisioning::store::Store;
 
 use crate::audit::JsonLines;
+#[cfg(feature = "reading")]
+use crate::auditing::Auditor;
 use crate::pacing::Pacer;
 use crate::rates::Rates;
-use crate::settings::{Rotator, Settings, SigningKeyArn};
+use crate::settings::{Settings, SigningKeyArn};
 
 /// Attempts for one call, the first included. Calls are paced, but others in the account call as
 /// well; the SDK backs off between attempts.
@@ -39,8 +41,8 @@ pub struct AwsWorld {
     signing_key: SigningKeyArn,
     rates: Rates,
     former_signing_keys: Vec<SigningKeyArn>,
-    role: RoleArn,
-    rotator: Option<Rotator>,
+    writers: Vec<RoleArn>,
+    rotation_function: Option<String>,
     pub(crate) log: JsonLines,
     kms: OnceLock<aws_sdk_kms::Client>,
     secrets: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -70,27 +72,45 @@ impl AwsWorld {
     }
 
     fn through(settings: Settings, client: SharedHttpClient) -> Self {
-        let builder = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new(settings.region))
-            .credentials_provider(SharedCredentialsProvider::new(settings.credentials))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
-            )
-            .http_client(Pacer::new(settings.rates).before(client));
-        #[cfg(feature = "local")]
-        let builder = match settings.endpoint {
-            Some(endpoint) => builder.endpoint_url(endpoint),
-            None => builder,
-        };
+        let config = config(
+            settings.region,
+            SharedCredentialsProvider::new(settings.credentials),
+            Pacer::new(settings.rates).before(client),
+            #[cfg(feature = "local")]
+            settings.endpoint,
+        );
+        let (rotation_role, rotation_function) =
+            settings.rotator.map(|rotator| (rotator.role, rotator.function)).unzip();
         Self {
-            config: builder.build(),
+            config,
             signing_key: settings.signing_key,
             rates: settings.rates,
             former_signing_keys: settings.former_signing_keys,
-            role: settings.role,
-            rotator: settings.rotator,
+            writers: std::iter::once(settings.role).chain(rotation_role).collect(),
+            rotation_function,
+            log: JsonLines,
+            kms: OnceLock::new(),
+            secrets: OnceLock::new(),
+            parameters: OnceLock::new(),
+            stacks: OnceLock::new(),
+        }
+    }
+
+    /// The same for somebody who only looks, and is no function.
+    #[cfg(feature = "reading")]
+    pub(crate) fn of_an_auditor(auditor: Auditor) -> Self {
+        let config = config_of_a_reader(
+            &auditor.region,
+            #[cfg(feature = "local")]
+            auditor.endpoint,
+        );
+        Self {
+            config,
+            signing_key: auditor.signing_key,
+            rates: Rates::default(),
+            former_signing_keys: Vec::new(),
+            writers: auditor.writers,
+            rotation_function: None,
             log: JsonLines,
             kms: OnceLock::new(),
             secrets: OnceLock::new(),
@@ -109,11 +129,11 @@ impl AwsWorld {
 
     /// The roles that put versions of a secret, and nobody else does.
     pub(crate) fn writers(&self) -> Vec<&RoleArn> {
-        std::iter::once(&self.role).chain(self.rotator.as_ref().map(|rotator| &rotator.role)).collect()
+        self.writers.iter().collect()
     }
 
     pub(crate) fn rotation_function(&self) -> Option<&str> {
-        self.rotator.as_ref().map(|rotator| rotator.function.as_str())
+        self.rotation_function.as_deref()
     }
 
     pub(crate) fn kms(&self) -> &aws_sdk_kms::Client {
@@ -160,6 +180,52 @@ impl Pace for AwsWorld {
         };
         calls.into_iter().map(|(target, calls)| self.rates.time_for(target, calls)).sum()
     }
+}
+
+/// A connection's settings. Opens nothing.
+fn config(
+    region: String,
+    credentials: SharedCredentialsProvider,
+    client: SharedHttpClient,
+    #[cfg(feature = "local")] endpoint: Option<String>,
+) -> SdkConfig {
+    let builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region))
+        .credentials_provider(credentials)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .timeout_config(
+            TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
+        )
+        .http_client(client);
+    #[cfg(feature = "local")]
+    let builder = match endpoint {
+        Some(endpoint) => builder.endpoint_url(endpoint),
+        None => builder,
+    };
+    builder.build()
+}
+
+/// The same with the credentials of whoever runs the program, found as [`crate::reading`] finds them.
+#[cfg(feature = "reading")]
+pub(crate) fn config_of_a_reader(
+    region: &str,
+    #[cfg(feature = "local")] endpoint: Option<String>,
+) -> SdkConfig {
+    #[cfg(feature = "local")]
+    let client = match endpoint {
+        Some(_) => aws_smithy_http_client::Builder::new().build_http(),
+        None => https_client(),
+    };
+    #[cfg(not(feature = "local"))]
+    let client = https_client();
+    config(
+        region.to_owned(),
+        crate::reading::credentials(region, &client),
+        Pacer::new(Rates::default()).before(client),
+        #[cfg(feature = "local")]
+        endpoint,
+    )
 }
 
 /// An HTTPS client that trusts Mozilla's roots as compiled in, and neither the system's store nor

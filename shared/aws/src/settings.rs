@@ -10,7 +10,7 @@ use crate::rates::Rates;
 /// The credentials that Lambda hands to a function.
 pub type Credentials = aws_credential_types::Credentials;
 
-/// What an [`AwsWorld`] needs to know.
+/// What an [`AwsWorld`](crate::AwsWorld) needs to know.
 #[derive(Debug)]
 pub struct Settings {
     /// The Region of the function.

@@ -18,6 +18,8 @@ use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use serde_json::Value;
 
+use crate::metadata::Metadata;
+
 /// A stack, and the roles of two nodes that do not run.
 struct Ready {
     nodes: Nodes,
@@ -192,5 +194,35 @@ async fn what_is_public_is_shown_and_a_configuration_holds_references_only() -> 
     );
     let peer = config["Players"]["1"]["PublicKey"].as_str();
     ensure!(peer == Some(published.records[&"1".parse()?].public_key.to_spki_base64().as_str()), "{config}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instances_or_a_containers_role_is_used() -> Result<()> {
+    let ready = Ready::set().await?;
+    let metadata = Metadata::of(&ready.roles[0])?;
+    let without = |command: &mut Command| {
+        for own in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            command.env_remove(own);
+        }
+    };
+    let script = "test -n \"$KEYBOOT_P2P_PRIVATE_KEY\" && env";
+    let on_an_instance = ready.exec(script, |command| {
+        without(command);
+        command.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.endpoint());
+    })?;
+    ensure!(ended(&on_an_instance).0 == Some(0), "{:?}", ended(&on_an_instance));
+    // The second version of the protocol, with a session.
+    ensure!(metadata.asked().contains(&"PUT /latest/api/token".to_owned()), "{:?}", metadata.asked());
+    let in_a_container = ready.exec(script, |command| {
+        without(command);
+        command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/role", metadata.endpoint()));
+    })?;
+    ensure!(ended(&in_a_container).0 == Some(0), "{:?}", ended(&in_a_container));
+    ensure!(metadata.asked().contains(&"GET /role".to_owned()), "{:?}", metadata.asked());
+    for output in [on_an_instance, in_a_container] {
+        let given = String::from_utf8(output.stdout)?;
+        ensure!(!given.contains(&metadata.endpoint()), "the command inherits where credentials are");
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod executing;
 mod gate;
 mod living;
+mod metadata;
 mod stage;
 mod swapping;
 mod together;

@@ -1,0 +1,56 @@
+//! `status`: the whole cluster, as JSON and as a table.
+
+use keyboot_node::reader::Reader;
+use keyboot_node::status::{to_json, to_text};
+use provisioning::record::KeyState;
+use reading::ClusterView;
+use tempfile::TempDir;
+
+use crate::world::{SIGNER, World, accepted, config, now, record, rotated, run, sign};
+
+/// Of three nodes one was rotated, of one a key retires, and one's record is not believed.
+fn view() -> ClusterView {
+    let mut world = World::new();
+    world.publish(&rotated(0, "2026-02-01T01:00:00Z"));
+    let mut second = record(1);
+    second.management_keys.push(accepted("older", "v0"));
+    second.management_keys[1].state = KeyState::Retiring;
+    second.management_keys[1].until = Some("2026-02-02T00:00:00Z".parse().unwrap());
+    world.publish(&second);
+    world.documents.insert("/keyboot/tsm/node/2/record".into(), sign(&record(2), SIGNER, 2));
+    let folder = TempDir::new().unwrap();
+    let config = config(folder.path(), "", "");
+    let view = run(Reader::new(&world, &config).unwrap().view_without_keeping()).unwrap();
+    assert!(!config.state.exists());
+    view
+}
+
+#[test]
+fn the_form_of_the_json_is_this_one() {
+    assert_eq!(format!("{:#}\n", to_json(&view(), now())), include_str!("status.json"));
+}
+
+#[test]
+fn a_key_counts_from_its_time_on() {
+    let status = to_json(&view(), "2026-02-01T01:00:00Z".parse().unwrap());
+    let node = &status["nodes"][0];
+    assert_eq!((&node["version"], &node["versionId"]), (&2.into(), &"v2".into()));
+    assert!(node["pending"].is_null());
+}
+
+#[test]
+fn the_table_has_a_row_for_each_key_and_says_what_is_not_shown() {
+    let text = to_text(&view(), now());
+    for words in [
+        "counts, number 1",
+        "counts from 2026-02-01T01:00:00Z, number 2",
+        "accepted until 2026-02-02T00:00:00Z",
+        "share-encryption-password",
+        "api-key/default",
+        "roster: serial 5, 3 nodes, digest ",
+        "node 2 is not shown: /keyboot/tsm/node/2/record is not believed: its signature does not fit",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    assert_eq!(text.lines().filter(|line| line.contains("p2p-key")).count(), 3, "{text}");
+}
