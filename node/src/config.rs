@@ -17,6 +17,7 @@ use crate::delivery::Delivery;
 use crate::error::NodeError;
 use crate::formats::Format;
 use crate::formats::tsm::Layout;
+use crate::host;
 
 /// What keyboot-node is told.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,7 +31,7 @@ pub struct Config {
     /// The Region of the stack.
     pub region: String,
     /// The account of the stack, where it is another one: then documents are asked for by their ARNs.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "optional_account")]
     pub account: Option<String>,
     /// The nodes of the cluster, where its roster cannot be read: from another account it never can.
     #[serde(default)]
@@ -92,6 +93,10 @@ pub struct Tsm {
     /// Where its `config.toml` is written to before it starts; not at all where there is none.
     #[serde(default)]
     pub config: Option<PathBuf>,
+    /// Whether the program takes the path in a variable that ends in `_FILE`, where the one that its
+    /// configuration refers to is not set. A TSM node does not.
+    #[serde(default)]
+    pub takes_files: bool,
     /// What stands in it.
     #[serde(default)]
     pub layout: Layout,
@@ -166,6 +171,10 @@ pub struct PinnedShare {
     pub name: String,
 }
 
+fn optional_account<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    account(from).map(Some)
+}
+
 fn account<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -202,23 +211,43 @@ impl Config {
     }
 
     fn parse(text: &str, overrides: &Overrides) -> Result<Self, String> {
-        // Not with the line that it quotes: a URL in the wrong place has a password in it.
-        let fault = |error: &toml::de::Error| error.message().to_owned();
-        let mut table: toml::Table = text.parse().map_err(|error| fault(&error))?;
+        let mut table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| format!("no TOML: {}", error.message()))?;
         let mut set = |name: &str, value: Option<toml::Value>| {
             table.extend(value.map(|value| (name.to_owned(), value)));
         };
         set("cluster", overrides.cluster.clone().map(toml::Value::String));
         set("index", overrides.index.map(|index| toml::Value::Integer(index.into())));
         set("region", overrides.region.clone().map(toml::Value::String));
-        let config: Self = table.try_into().map_err(|error| fault(&error))?;
+        let config: Self = serde_path_to_error::deserialize(toml::Value::Table(table))
+            .map_err(|error| without_values(&error.path().to_string(), error.inner().message()))?;
         config.pins().map_err(|error| error.to_string())?;
+        host::refuse(Vec::new(), &config.accepted_findings).map_err(|error| error.to_string())?;
+        config.refuse_what_nothing_reads()?;
         if config.account.is_some() && config.nodes.is_none() {
             return Err("with `account` the roster cannot be read (Resource Access Manager does not share \
                         it): list the cluster's `nodes`"
                 .into());
         }
         Ok(config)
+    }
+
+    /// A secret where the program does not look for it is of no use to it, and may be of use to others.
+    fn refuse_what_nothing_reads(&self) -> Result<(), String> {
+        let is_by_variables = self.delivery == Delivery::Environment;
+        let takes_files = self.tsm.as_ref().is_some_and(|tsm| tsm.takes_files);
+        match self.format {
+            Some(Format::Horcrux) if is_by_variables => Err("horcrux reads its keys from a file: choose \
+                                                             memory-file or private-file as `delivery.how`"
+                .into()),
+            Some(Format::Tsm) if !is_by_variables && !takes_files => Err(
+                "a TSM node's configuration refers to variables: choose environment as `delivery.how`, or \
+                     say `tsm.takes-files = true` of a program that reads the paths in variables that end in \
+                     _FILE"
+                    .into(),
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// The keys that are believed.
@@ -273,7 +302,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`NodeError::State`] when imported records cannot be read.
+    /// [`NodeError::Imports`] when imported records cannot be read.
     pub fn whose(&self) -> Result<Whose, NodeError> {
         let partition = self.signer().split(':').nth(1).unwrap_or("aws");
         let documents = |account: &String| format!("arn:{partition}:ssm:{}:{account}", self.region);
@@ -294,7 +323,7 @@ impl Config {
 
     fn imported(&self) -> Result<BTreeMap<NodeIndex, Imported>, NodeError> {
         let folder = self.imports();
-        let fault = |error: std::io::Error| NodeError::State(format!("{}: {error}", folder.display()));
+        let fault = |error: std::io::Error| NodeError::Imports(format!("{}: {error}", folder.display()));
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -311,6 +340,15 @@ impl Config {
         }
         Ok(imported)
     }
+}
+
+/// What is wrong, and where, without the value that is there: a URL in the wrong place has a password in it.
+fn without_values(path: &str, message: &str) -> String {
+    let fault = match message.split_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}"),
+        None => message.to_owned(),
+    };
+    format!("`{path}`: {fault}")
 }
 
 #[cfg(test)]
@@ -389,7 +427,7 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (from, to, why) in [
             ("index", "indx", "indx"),
-            ("\"tsm\"", "\"tms\"", "tms"),
+            ("\"tsm\"", "\"tms\"", "`op-node`"),
             ("keyboot/tsm", "Keyboot/tsm", "must be"),
             ("public-key = \"M", "public-key = \"!", "base64"),
             ("public-key = \"MF", "public-key = \"MG", "P-256"),
@@ -399,6 +437,24 @@ mod tests {
             let error = refused(&text);
             assert!(error.contains(why), "{to}: {error}");
         }
+        // With its place, and without what is there.
+        for (to, place) in [
+            ("tsm.layout.database = \"postgres://tsm:canary@db/tsm\"", "tsm.layout.database"),
+            ("tsm.layout.database.driver = \"postgres://tsm:canary@db/tsm\"", "tsm.layout.database.driver"),
+            ("tsm.layout.database.data-source-variable = \"postgres://t:canary@db\"", "tsm.layout.database"),
+            ("watch.poll-seconds = \"canary\"", "watch.poll-seconds"),
+            ("delivery.how = \"canary\"", "delivery"),
+            ("account = \"canary\"", "account"),
+        ] {
+            let error = refused(&text().replacen("index = 1", &format!("index = 1\n{to}"), 1));
+            assert!(error.contains(place) && !error.contains("canary"), "{to}: {error}");
+        }
+        for (to, why) in
+            [("delivery.how = \"memory-file\"", "takes-files"), ("accepted-findings = [\"swop\"]", "swop")]
+        {
+            assert!(refused(&text().replacen("index = 1", &format!("index = 1\n{to}"), 1)).contains(why));
+        }
+        assert!(refused(&text().replacen("\"tsm\"", "\"horcrux\"", 1)).contains("memory-file"));
         assert!(
             refused(&text().split("[[pin]]").next().unwrap().replace("index", "pin = []\nindex"))
                 .contains("pin")

@@ -16,6 +16,9 @@ pub enum NodeError {
         "what has been seen cannot be kept, and without it an older record would pass for the latest: {0}"
     )]
     State(String),
+    /// Records that came as files cannot be read.
+    #[error("imported records cannot be read: {0}")]
+    Imports(String),
     /// Something could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -47,9 +50,6 @@ pub enum NodeError {
         /// Why not.
         error: std::io::Error,
     },
-    /// What was asked for shows something that is not as it has to be.
-    #[error("{0}")]
-    Verdict(String),
 }
 
 impl NodeError {
@@ -58,7 +58,7 @@ impl NodeError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Read(ReadError::Unavailable { .. }) => 75,
+            Self::Read(ReadError::Unavailable { .. } | ReadError::NoCredentials { .. }) => 75,
             Self::Read(ReadError::Denied { .. }) => 77,
             Self::Config(_) => 78,
             Self::Command { error, .. } if error.kind() == std::io::ErrorKind::NotFound => 127,

@@ -49,12 +49,19 @@ impl CommandLine {
     }
 }
 
-/// Fetches, converts and checks as [`exec`] does, and starts nothing.
+/// Fetches, converts and checks as [`exec`] does, hands nothing over and starts nothing. That the command's user
+/// reaches the metadata service is found by [`exec`] alone, which becomes that user.
 ///
 /// # Errors
 ///
 /// [`NodeError`]: then [`exec`] would fail as well.
 pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeError> {
+    let user = config.user.as_deref().map(find_user).transpose()?;
+    let mut findings = hardening::lock()?;
+    findings.extend(host::missing(&host::Context::of(&config.delivery, user.as_ref())));
+    // What runs now is the user's other process.
+    findings.retain(|finding| finding.name != host::SHARED_USER);
+    host::refuse(findings, &config.accepted_findings)?;
     let (reader, now) = (Reader::new(world, config)?, clock::now());
     reader.prepare(&reader.view().await?, now).await?;
     Ok(())

@@ -111,12 +111,13 @@ struct Import {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     surroundings::install_silent_panic_hook();
+    let mode = Arguments::parse().mode;
     #[cfg(not(feature = "local"))]
     if let Err(fault) = surroundings::refuse_tampered_environment(std::env::vars_os()) {
         say(&fault.to_string());
         return ExitCode::from(78);
     }
-    match run(Arguments::parse().mode).await {
+    match run(mode).await {
         Ok(status) => status,
         Err(error) => {
             say(&error.to_string());
@@ -147,7 +148,7 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
         Mode::Render(from) => {
             let config = from.read()?;
             let world = world(&config);
-            let view = Reader::new(&world, &config)?.view().await?;
+            let view = Reader::new(&world, &config)?.view_of_the_node().await?;
             let layout = config.tsm.clone().unwrap_or_default().layout;
             show(&tsm::render(&view, config.index()?, clock::now(), &layout)?);
             Ok(ExitCode::SUCCESS)

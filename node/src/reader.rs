@@ -41,6 +41,16 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
         Ok(view)
     }
 
+    /// The same; keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reader::view`].
+    pub async fn view_of_the_node(&self) -> Result<ClusterView, NodeError> {
+        let (whose, mut seen) = (self.config.whose()?, self.state.load()?);
+        Ok(ClusterView::read(self.world, &whose, &self.pins, &mut seen).await?)
+    }
+
     /// Reads what is public of the whole cluster, as somebody who is no node of it; keeps nothing.
     ///
     /// # Errors

@@ -99,7 +99,7 @@ fn state(key: &AcceptedKey, now: Timestamp) -> String {
     match (key.state, key.until) {
         (KeyState::Candidate, _) => "accepted, and about to be handed out".into(),
         (KeyState::Current, _) => "accepted, and handed out".into(),
-        (KeyState::Retiring, Some(until)) if until > now => format!("accepted until {until}"),
+        (KeyState::Retiring, Some(until)) if key.is_accepted_at(now) => format!("accepted until {until}"),
         (KeyState::Retiring, _) => "accepted no more".into(),
     }
 }

@@ -88,7 +88,7 @@ impl RunsWith {
 ///
 /// # Errors
 ///
-/// [`NodeError`] when the first look, or a start, fails for a reason that time does not mend.
+/// [`NodeError`] when keyboot-node itself cannot be started: whatever else fails is tried again.
 pub async fn watch(
     world: &impl DocumentReader,
     config: &Config,
@@ -110,10 +110,13 @@ pub async fn watch(
                 Some(()) = interrupts.recv() => return watcher.end().await,
             }
         }
-        watcher.go_on().await?;
+        watcher.go_on()?;
         let next = watcher.next();
         tokio::select! {
-            status = watcher.ended() => watcher.after(status),
+            end = watcher.any_end() => match end {
+                End::Command(status) => watcher.after(status),
+                End::Rehearsal(is_rehearsed) => watcher.start_again(is_rehearsed).await?,
+            },
             () = sleep_until(next) => {}
             Some(()) = looks.recv() => watcher.next_look = Instant::now(),
             Some(signal) = forwarded.recv() => watcher.signal(signal),
@@ -140,6 +143,13 @@ fn forwarded(signals: &[Signal]) -> std::io::Result<tokio::sync::mpsc::Receiver<
     Ok(receive)
 }
 
+/// What has ended.
+enum End {
+    Command(Option<ExitStatus>),
+    /// Whether it went well.
+    Rehearsal(bool),
+}
+
 struct Watcher<'a, W> {
     config: &'a Config,
     launch: &'a Launch,
@@ -151,6 +161,8 @@ struct Watcher<'a, W> {
     /// What the last look complained of: told once.
     complaint: String,
     child: Option<Child>,
+    /// What tries out whether the command can be started again.
+    rehearsal: Option<Child>,
     started: Instant,
     runs_with: Option<RunsWith>,
     next_look: Instant,
@@ -174,6 +186,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             view: None,
             complaint: String::new(),
             child: None,
+            rehearsal: None,
             started: Instant::now(),
             runs_with: None,
             next_look: Instant::now(),
@@ -206,10 +219,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             }
             Err(error) => format!("what runs goes on: {error}"),
         };
-        if complaint != self.complaint && !complaint.is_empty() {
-            say(&complaint);
-        }
-        self.complaint = complaint;
+        self.complain(complaint);
     }
 
     fn start(&mut self) -> Result<(), NodeError> {
@@ -229,12 +239,21 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         RunsWith::of(self.config, self.view.as_ref()?, now).ok()
     }
 
-    /// Waits for the command's end; for ever where there is none.
-    async fn ended(&mut self) -> Option<ExitStatus> {
-        match &mut self.child {
-            Some(child) => child.wait().await.ok(),
-            None => std::future::pending().await,
-        }
+    /// Waits for the end of the command or of a rehearsal; for ever where there is neither.
+    async fn any_end(&mut self) -> End {
+        let command = async {
+            match &mut self.child {
+                Some(child) => End::Command(child.wait().await.ok()),
+                None => std::future::pending().await,
+            }
+        };
+        let rehearsal = async {
+            match &mut self.rehearsal {
+                Some(child) => End::Rehearsal(child.wait().await.is_ok_and(|status| status.success())),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { end = command => end, end = rehearsal => end }
     }
 
     /// A command that ended by itself comes back, later and later.
@@ -272,7 +291,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         cut_over.into_iter().chain(over).min()
     }
 
-    async fn go_on(&mut self) -> Result<(), NodeError> {
+    fn go_on(&mut self) -> Result<(), NodeError> {
         let now = clock::now();
         if self.restart.is_some_and(|restart| restart <= Instant::now()) {
             return self.start();
@@ -294,11 +313,15 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             return Ok(());
         }
         if wanted.own == runs_with.own && self.config.watch.reloads {
-            return self.reload(wanted);
+            self.reload(wanted);
+            return Ok(());
         }
         let due = self.due.unwrap_or_else(|| self.turn(now).next(now, self.stagger));
         self.due = Some(due);
-        if due <= now { self.start_again().await } else { Ok(()) }
+        if due <= now && self.rehearsal.is_none() {
+            self.rehearsal = self.launch.start(&["--dry-run"]).ok();
+        }
+        Ok(())
     }
 
     /// The node's turn: at a cut-over around the node whose key it is.
@@ -317,26 +340,32 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         }
     }
 
-    /// Has the command read its configuration again.
-    fn reload(&mut self, wanted: RunsWith) -> Result<(), NodeError> {
-        if let (Some(text), Some(path)) = (&wanted.public, public_file(self.config)) {
-            let written = write_whole(path, text, 0o644);
-            written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })?;
+    /// Has the command read its configuration again; where that cannot be written, it goes on as it is, and the
+    /// next look tries again.
+    fn reload(&mut self, wanted: RunsWith) {
+        if let (Some(text), Some(path)) = (&wanted.public, public_file(self.config))
+            && let Err(error) = write_whole(path, text, 0o644)
+        {
+            self.complain(format!("{} cannot be written: {error}", path.display()));
+            return;
         }
         self.signal(Signal::SIGHUP);
         say("the command reads its configuration again");
         self.runs_with = Some(wanted);
-        Ok(())
+    }
+
+    /// Tells of something once, however often it is met in a row.
+    fn complain(&mut self, complaint: String) {
+        if complaint != self.complaint && !complaint.is_empty() {
+            say(&complaint);
+        }
+        self.complaint = complaint;
     }
 
     /// Ends the command and starts it again, if what it needs can be had.
-    async fn start_again(&mut self) -> Result<(), NodeError> {
-        self.due = None;
-        let rehearsed = match self.launch.start(&["--dry-run"]) {
-            Ok(mut child) => child.wait().await.is_ok_and(|status| status.success()),
-            Err(_) => false,
-        };
-        if !rehearsed {
+    async fn start_again(&mut self, is_rehearsed: bool) -> Result<(), NodeError> {
+        (self.rehearsal, self.due) = (None, None);
+        if !is_rehearsed {
             say("what the command would run with cannot be had now: what runs goes on");
             return Ok(());
         }

@@ -26,7 +26,7 @@ use crate::stack::Deployed;
 /// The account of the local AWS.
 pub const ACCOUNT: &str = "000000000000";
 /// What of a developer's machine, or of a container, is not as a node's host has to be.
-const ACCEPTED: [&str; 8] = [
+pub const ACCEPTED: [&str; 8] = [
     "command-is-root",
     "memory-not-locked",
     "metadata-reachable",
@@ -42,13 +42,13 @@ const STAGGER_SECONDS: u64 = 4;
 /// How long a node may take to answer for the first time.
 const START: Duration = Duration::from_secs(30);
 
-/// The name of a node's role.
+/// The ARN of a node's role.
 #[must_use]
 pub fn role_of_node(index: u32) -> String {
     format!("arn:aws:iam::{ACCOUNT}:role/node-{index}")
 }
 
-/// The name of the API client's role.
+/// The ARN of the API client's role.
 #[must_use]
 pub fn role_of_client() -> String {
     format!("arn:aws:iam::{ACCOUNT}:role/client")
@@ -303,7 +303,7 @@ impl Nodes {
              accepted-findings = {ACCEPTED:?}\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
              [delivery]\n{how}\n\n\
              [watch]\npoll-seconds = {POLL_SECONDS}\nstagger-seconds = {STAGGER_SECONDS}\nstop-seconds = 5\n\
-             reloads = {}\n\n[tsm]\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\
+             reloads = {}\n\n[tsm]\ntakes-files = true\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\
              management-port = 0\n\n\
              [tsm.layout.addresses]\n",
             self.cluster,
@@ -357,8 +357,7 @@ async fn assume_with(cloud: &Cloud, name: &str, policy: &str) -> anyhow::Result<
     assume(cloud, name).await
 }
 
-/// The API client's role, taken: it reads an application's keys of all nodes, by the policy that the README
-/// gives such a role.
+/// The API client's role, taken: it reads an application's keys of all nodes.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ use crate::terminal::{headline, say, step};
 const VERSION: &str = "27.1.0";
 
 /// The libraries that decide something, the quickest first.
-const CRATES: &[&str] = &["rotation", "key-material", "custom-resource", "provisioning"];
+const CRATES: &[&str] = &["rotation", "key-material", "custom-resource", "provisioning", "reading"];
 
 /// What cargo-mutants ends with when a mutant was missed, and when one ran out of time.
 const SURVIVORS: [Option<i32>; 2] = [Some(2), Some(3)];

@@ -79,7 +79,7 @@ pub struct Accepted {
 #[must_use]
 pub fn accepted_at(record: &NodeRecord, now: Timestamp) -> Accepted {
     let hashes = |keys: &[AcceptedKey]| -> BTreeSet<String> {
-        let accepted = keys.iter().filter(|key| key.state != KeyState::Retiring || key.until > Some(now));
+        let accepted = keys.iter().filter(|key| key.is_accepted_at(now));
         accepted.map(|key| key.hash.to_string()).collect()
     };
     let applications = record.api_keys.iter().map(|(application, keys)| (application.clone(), hashes(keys)));

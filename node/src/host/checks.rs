@@ -102,7 +102,7 @@ impl<'a> Host<'a> {
             }
             Err(()) => "it cannot be read which processes run as the command's user".into(),
         };
-        Some(Finding { name: "shared-user", fault, remedy: REMEDY })
+        Some(Finding { name: super::SHARED_USER, fault, remedy: REMEDY })
     }
 
     /// A process of a user that neither is this one nor was started by it.

@@ -14,6 +14,9 @@ use nix::unistd::{Uid, User, geteuid};
 
 use crate::delivery::Delivery;
 
+/// The finding that another process runs as the command's user.
+pub const SHARED_USER: &str = "shared-user";
+
 /// The names of all findings.
 pub const NAMES: [&str; 9] = [
     "command-is-root",
@@ -23,7 +26,7 @@ pub const NAMES: [&str; 9] = [
     "private-files-swap",
     "proc-visible",
     "ptrace",
-    "shared-user",
+    SHARED_USER,
     "swap",
 ];
 

@@ -13,6 +13,7 @@ use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::config::BehaviorVersion;
 use aws_sdk_kms::error::SdkError;
 use aws_sdk_kms::primitives::Blob;
@@ -162,8 +163,14 @@ impl Opener for ReadingWorld {
 }
 
 /// Why a call for `permission` on `name` failed. Of the service's answer only the code is taken over.
-fn why<E: ProvideErrorMetadata>(permission: &'static str, name: &str, error: &SdkError<E>) -> ReadError {
+fn why<E>(permission: &'static str, name: &str, error: &SdkError<E>) -> ReadError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
     let name = name.to_owned();
+    if has_no_credentials(error) {
+        return ReadError::NoCredentials { name };
+    }
     match failure("", &name, error) {
         PortError::Denied { code, .. } => {
             let account = name.split(':').nth(4).filter(|account| account.len() == 12);
@@ -178,6 +185,11 @@ fn why<E: ProvideErrorMetadata>(permission: &'static str, name: &str, error: &Sd
         PortError::Refused { code, .. } => ReadError::Refused { name, code },
         _ => ReadError::Refused { name, code: "unexpected".into() },
     }
+}
+
+/// Whether a call was never sent because nobody could sign it.
+fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<CredentialsError>)
 }
 
 fn empty(name: &str) -> ReadError {

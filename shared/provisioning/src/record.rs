@@ -79,8 +79,11 @@ pub struct AcceptedKey {
 }
 
 impl AcceptedKey {
-    fn is_overdue(&self, now: Timestamp) -> bool {
-        self.state == KeyState::Retiring && self.until.is_none_or(|until| until <= now)
+    /// Whether a node accepts it at a time: what is announced, what is in use, and what is replaced until its
+    /// time is over.
+    #[must_use]
+    pub fn is_accepted_at(&self, now: Timestamp) -> bool {
+        self.state != KeyState::Retiring || self.until.is_some_and(|until| until > now)
     }
 }
 
@@ -290,14 +293,14 @@ impl NodeRecord {
 
     /// Accepts no more what is replaced and whose time is over.
     pub(crate) fn retire(&mut self, now: Timestamp) {
-        self.management_keys.retain(|key| !key.is_overdue(now));
-        self.api_keys.values_mut().for_each(|keys| keys.retain(|key| !key.is_overdue(now)));
+        self.management_keys.retain(|key| key.is_accepted_at(now));
+        self.api_keys.values_mut().for_each(|keys| keys.retain(|key| key.is_accepted_at(now)));
     }
 
     /// Whether something is replaced whose time is over.
     pub(crate) fn has_overdue(&self, now: Timestamp) -> bool {
         let mut keys = self.management_keys.iter().chain(self.api_keys.values().flatten());
-        keys.any(|key| key.is_overdue(now))
+        keys.any(|key| !key.is_accepted_at(now))
     }
 
     /// This record as it is to be read at a time: a P2P key that was waiting for it counts.

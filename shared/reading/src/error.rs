@@ -37,6 +37,15 @@ pub enum ReadError {
         /// The service's error code, or what happened instead of an answer.
         code: String,
     },
+    /// There is nobody to ask as.
+    #[error(
+        "{name} was not asked for: there are no credentials in the environment (AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY), of a container or of an instance"
+    )]
+    NoCredentials {
+        /// What was to be asked for.
+        name: String,
+    },
     /// The service refuses the request itself.
     #[error("{name} was refused ({code})")]
     Refused {
@@ -64,12 +73,6 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Whether the same request may succeed later although nobody changes anything.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
-
     pub(crate) fn document(name: &str, error: DocumentError) -> Self {
         Self::Document { name: name.to_owned(), error }
     }

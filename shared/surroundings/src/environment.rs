@@ -19,7 +19,7 @@ impl fmt::Display for TamperedEnvironment {
         write!(
             f,
             "the environment variable {} is set, which could send secrets elsewhere, log them or load foreign code; \
-             remove it from the function's configuration",
+             remove it from the configuration of this process",
             self.variable
         )
     }
