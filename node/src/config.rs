@@ -39,6 +39,10 @@ pub struct Config {
     /// The keys that records are signed with.
     #[serde(rename = "pin")]
     pins: Vec<PinnedKey>,
+    /// The keys that the node's secrets are sealed under: output `KmsKeyArn`. None where the cluster has
+    /// `Protection: Service`. Only what runs a node has to know.
+    #[serde(default)]
+    pub sealed_under: Option<Vec<String>>,
     /// Where the highest serial numbers and imported records are kept.
     #[serde(default = "state")]
     pub state: PathBuf,
@@ -292,6 +296,22 @@ impl Config {
         self.format.ok_or_else(missing)
     }
 
+    /// The keys that the node's secrets are sealed under.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`] when it is not said.
+    pub fn sealed_under(&self) -> Result<&[String], NodeError> {
+        let missing = || {
+            NodeError::Config(
+                "`sealed-under` is missing: the keys that the node's secrets are sealed under (output KmsKeyArn), \
+                 or [] where the cluster has Protection Service"
+                    .into(),
+            )
+        };
+        self.sealed_under.as_deref().ok_or_else(missing)
+    }
+
     /// The ARN of the key that signs the cluster's records: the one that is pinned first.
     #[must_use]
     pub fn signer(&self) -> &str {
@@ -332,9 +352,9 @@ impl Config {
         let mut imported = BTreeMap::new();
         for entry in entries {
             let path = entry.map_err(fault)?.path();
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             // What is being written has another name.
-            let Ok(index) = stem.parse() else { continue };
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(Ok(index)) = name.strip_suffix(".json").map(str::parse) else { continue };
             let text = std::fs::read_to_string(&path).map_err(fault)?;
             imported.insert(index, Imported { from: path.display().to_string(), text });
         }
@@ -363,7 +383,7 @@ mod tests {
 
     fn text() -> String {
         format!(
-            "cluster = \"keyboot/tsm\"\nindex = 1\nregion = \"eu-central-1\"\nformat = \"tsm\"\n\n[[pin]]\n\
+            "cluster = \"keyboot/tsm\"\nsealed-under = []\nindex = 1\nregion = \"eu-central-1\"\nformat = \"tsm\"\n\n[[pin]]\n\
              signer = \"arn:aws-cn:kms:cn-north-1:111122223333:key/k\"\npublic-key = \"{}\"\n",
             pin()
         )

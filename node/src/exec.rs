@@ -15,10 +15,11 @@ use crate::error::NodeError;
 use crate::files::write_whole;
 use crate::host::{self, Finding};
 use crate::reader::Reader;
+use crate::runs_with::RunsWith;
 use crate::{clock, hardening, log};
 
 /// What the command does not inherit: keyboot-node's own credentials and settings, by how the names begin.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_CONTAINER_",
     "AWS_EC2_METADATA_",
@@ -26,6 +27,8 @@ const OWN: [&str; 7] = [
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "KEYBOOT_NODE_",
+    // An older name, which is taken as well.
+    "SECRET_ACCESS_KEY",
 ];
 
 /// What the process is called until it is the command.
@@ -49,8 +52,8 @@ impl CommandLine {
     }
 }
 
-/// Fetches, converts and checks as [`exec`] does, hands nothing over and starts nothing. That the command's user
-/// reaches the metadata service is found by [`exec`] alone, which becomes that user.
+/// Fetches, converts and checks as [`exec`] does, hands nothing over and starts nothing. It is
+/// the command's user afterwards, to find out what that user reaches.
 ///
 /// # Errors
 ///
@@ -63,13 +66,18 @@ pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeErr
     findings.retain(|finding| finding.name != host::SHARED_USER);
     host::refuse(findings, &config.accepted_findings)?;
     let (reader, now) = (Reader::new(world, config)?, clock::now());
-    reader.prepare(&reader.view().await?, now).await?;
+    drop(reader.prepare(&reader.view().await?, now).await?);
+    // As the command's user would: this process ends, and may stop being root.
+    if let Some(user) = &user {
+        hardening::become_user(user)?;
+    }
+    host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?;
     Ok(())
 }
 
 /// Becomes the command.
 ///
-/// `is_watched` says that `keyboot-node watch` started it: then it ends with it.
+/// `watcher` is the process of the `keyboot-node watch` that started it: then it ends with it.
 ///
 /// # Errors
 ///
@@ -78,7 +86,7 @@ pub async fn exec(
     world: &impl World,
     config: &Config,
     command: &CommandLine,
-    is_watched: bool,
+    watcher: Option<u32>,
 ) -> Result<std::convert::Infallible, NodeError> {
     hardening::call_itself(EXEC_NAME);
     let user = config.user.as_deref().map(find_user).transpose()?;
@@ -90,7 +98,11 @@ pub async fn exec(
     for refusal in &view.refused {
         log::say(&format!("node {} is left out: {}", refusal.index, refusal.error));
     }
+    for refusal in &view.kept {
+        log::say(&format!("node {} is as it was believed before: {}", refusal.index, refusal.error));
+    }
     let prepared = reader.prepare(&view, now).await?;
+    RunsWith::of(config, &view, now)?.say(reader.state())?;
     if let (Some(text), Some(path)) =
         (&prepared.public, config.tsm.as_ref().and_then(|tsm| tsm.config.as_ref()))
     {
@@ -99,18 +111,27 @@ pub async fn exec(
     }
     let owner = user.as_ref().map(|user| (user.uid, user.gid));
     let delivered = config.delivery.deliver(&prepared.secrets, owner)?;
+    // A value that was in the environment before must not come before the one that counts.
+    let variables: Vec<String> = prepared
+        .secrets
+        .iter()
+        .flat_map(|secret| [secret.variable.to_owned(), secret.variable_of_file()])
+        .collect();
     drop(prepared);
     if let Some(user) = &user {
         hardening::become_user(user)?;
     }
-    if is_watched {
-        hardening::end_with_parent()?;
+    hardening::gain_nothing()?;
+    if let Some(watcher) = watcher {
+        hardening::end_with_parent(watcher)?;
     }
     tell(&host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?);
     let mut process = Command::new(&command.program);
     process.args(&command.arguments);
     for (name, _) in std::env::vars_os() {
-        let is_own = name.to_str().is_some_and(|name| OWN.iter().any(|own| name.starts_with(own)));
+        let is_own = name.to_str().is_some_and(|name| {
+            OWN.iter().any(|own| name.starts_with(own)) || variables.iter().any(|variable| variable == name)
+        });
         if is_own {
             process.env_remove(name);
         }

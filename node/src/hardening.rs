@@ -12,7 +12,8 @@ use nix::sys::prctl;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{
-    Gid, Uid, User, getegid, geteuid, getgroups, getresgid, getresuid, initgroups, setresgid, setresuid,
+    Gid, Uid, User, getegid, geteuid, getgroups, getppid, getresgid, getresuid, initgroups, setresgid,
+    setresuid,
 };
 
 use crate::host::Finding;
@@ -131,15 +132,31 @@ fn has_way_back(user: &User) -> Result<bool, HardeningError> {
         || setresgid(root_group, root_group, root_group).is_ok())
 }
 
-/// Has the command told to end (SIGTERM) when what started it is gone.
-///
-/// A change of user undoes it, so it comes after [`become_user`]; exec(2) does not.
+/// Has this process end with its parent, which has to be the one that started it: of one that has ended
+/// before, nothing would be heard.
 ///
 /// # Errors
 ///
-/// [`HardeningError::Refused`].
-pub fn end_with_parent() -> Result<(), HardeningError> {
-    prctl::set_pdeathsig(Signal::SIGTERM).map_err(refused("PR_SET_PDEATHSIG"))
+/// [`HardeningError`].
+pub fn end_with_parent(parent: u32) -> Result<(), HardeningError> {
+    prctl::set_pdeathsig(Signal::SIGTERM).map_err(refused("PR_SET_PDEATHSIG"))?;
+    if u32::try_from(getppid().as_raw()) == Ok(parent) {
+        Ok(())
+    } else {
+        Err(HardeningError::Refused {
+            what: "finding the process that started this one",
+            error: Errno::ESRCH,
+        })
+    }
+}
+
+/// Keeps this process, and the command that it becomes, from gaining privileges.
+///
+/// # Errors
+///
+/// [`HardeningError`].
+pub fn gain_nothing() -> Result<(), HardeningError> {
+    prctl::set_no_new_privs().map_err(refused("PR_SET_NO_NEW_PRIVS"))
 }
 
 fn refused(what: &'static str) -> impl Fn(Errno) -> HardeningError {
@@ -248,7 +265,8 @@ mod tests {
         // Memory can still be had, although what there is can be locked.
         assert_eq!(vec![1_u8; 64 << 20].len(), 64 << 20);
         become_user(&nobody).unwrap();
-        end_with_parent().unwrap();
+        end_with_parent(std::os::unix::process::parent_id()).unwrap();
+        assert!(end_with_parent(1 << 22).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use provisioning::names::NodeIndex;
 use provisioning::record::NodeRecord;
-use provisioning::signed;
+use provisioning::signed::{self, DocumentError};
 use reading::ReadError;
 
 use crate::config::Config;
@@ -36,13 +36,18 @@ pub fn import(config: &Config, file: &Path) -> Result<(NodeIndex, PathBuf), Node
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let refused = |error| NodeError::Read(ReadError::Document { name: name.clone(), error });
     let (pins, state) = (config.pins()?, State::below(&config.state));
-    let index = signed::verify::<NodeRecord>(text, &pins.of_rosters()).map_err(refused)?.index;
+    let index = signed::verify::<NodeRecord>(text, &pins.of_any_node()).map_err(refused)?.index;
+    if config.index == Some(index) {
+        return Err(refused(DocumentError::Inconsistent(
+            "it is this node's own, which is read from its store",
+        )));
+    }
     let mut seen = state.load()?;
     let serial = seen.record(&config.cluster, index);
     let record = NodeRecord::verify(text, &pins.of_node(index), &config.cluster, index, serial);
     let record = record.map_err(refused)?;
     let path = config.imports().join(format!("{index}.json"));
-    let written = write_whole(&path, text, 0o644);
+    let written = std::fs::create_dir_all(config.imports()).and_then(|()| write_whole(&path, text, 0o644));
     written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })?;
     seen.note_record(&config.cluster, index, record.serial);
     state.keep(&seen)?;

@@ -17,6 +17,7 @@ pub mod host;
 pub mod import;
 pub mod log;
 pub mod reader;
+pub mod runs_with;
 pub mod state;
 pub mod status;
 pub mod timing;

@@ -76,9 +76,9 @@ struct Exec {
     /// Fetch, convert and check, and start nothing
     #[arg(long)]
     dry_run: bool,
-    /// End when `keyboot-node watch` does, which starts it
-    #[arg(long, hide = true)]
-    watched: bool,
+    /// The process of the `keyboot-node watch` that starts it: it ends with that one
+    #[arg(long, hide = true, value_name = "PID")]
+    watched: Option<u32>,
 }
 
 #[derive(Args, Debug)]

@@ -28,7 +28,8 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
         Ok(Self { world, config, pins: config.pins()?, state: State::below(&config.state) })
     }
 
-    /// Reads what is public, and keeps what was seen.
+    /// Reads what is public, and keeps what was seen. A peer whose record is not believed now is in it as it was
+    /// believed before.
     ///
     /// # Errors
     ///
@@ -36,9 +37,21 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
     pub async fn view(&self) -> Result<ClusterView, NodeError> {
         let mut seen = self.state.load()?;
         let whose = self.config.whose()?;
-        let view = ClusterView::read(self.world, &whose, &self.pins, &mut seen).await?;
+        let mut view = ClusterView::read(self.world, &whose, &self.pins, &mut seen).await?;
+        let refused: Vec<_> = view.refused.iter().map(|refusal| refusal.index).collect();
+        for index in refused {
+            if let Some(text) = self.state.known_record(&view.cluster, index) {
+                view.keep(index, &text, &self.pins, &seen);
+            }
+        }
         self.state.keep(&seen)?;
+        self.state.keep_records(&view)?;
         Ok(view)
+    }
+
+    /// What is kept between two runs.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// The same; keeps nothing.
@@ -80,7 +93,8 @@ impl<W: World> Reader<'_, W> {
     pub async fn prepare(&self, view: &ClusterView, now: Timestamp) -> Result<Prepared, NodeError> {
         let index = self.config.index()?;
         let format = self.config.format()?;
-        let secrets = NodeSecrets::fetch(self.world, view, &self.pins, index, now).await?;
+        let secrets =
+            NodeSecrets::fetch(self.world, view, &self.pins, index, self.config.sealed_under()?, now).await?;
         let secrets = format.convert(&secrets, view, index, now)?;
         Ok(Prepared { secrets, public: public(self.config, view, now)? })
     }

@@ -1,23 +1,29 @@
-//! What is kept between two runs: the highest serial numbers that were seen.
+//! What is kept between two runs: the highest serial numbers that were seen, the records that were believed,
+//! and what a command was started with. Public facts.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use reading::Seen;
+use nix::fcntl::{Flock, FlockArg};
+use provisioning::names::{ClusterName, NodeIndex};
+use reading::{ClusterView, Seen};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::NodeError;
 use crate::files::write_whole;
 
-/// Where the highest serial numbers are kept.
+/// Where it is kept.
 #[derive(Clone, Debug)]
 pub struct State {
-    path: PathBuf,
+    folder: PathBuf,
 }
 
 impl State {
     /// Below a folder.
     #[must_use]
     pub fn below(folder: &Path) -> Self {
-        Self { path: folder.join("seen.json") }
+        Self { folder: folder.to_owned() }
     }
 
     /// What has been seen; nothing at first.
@@ -26,11 +32,7 @@ impl State {
     ///
     /// [`NodeError::State`]: a file that cannot be read is not nothing.
     pub fn load(&self) -> Result<Seen, NodeError> {
-        match std::fs::read_to_string(&self.path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| self.fault(&error.to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Seen::default()),
-            Err(error) => Err(self.fault(&error.to_string())),
-        }
+        Ok(self.read(SEEN)?.unwrap_or_default())
     }
 
     /// Keeps what has been seen, beside what another process has seen meanwhile.
@@ -39,20 +41,66 @@ impl State {
     ///
     /// As [`State::load`].
     pub fn keep(&self, seen: &Seen) -> Result<(), NodeError> {
+        let fault = |error: &dyn std::fmt::Display| self.fault(SEEN, error);
+        fs::create_dir_all(&self.folder).map_err(|error| fault(&error))?;
+        let lock = File::create(self.folder.join("lock")).map_err(|error| fault(&error))?;
+        let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| fault(&error))?;
         let before = self.load()?;
         let mut after = before.clone();
         after.merge(seen);
-        if after == before {
-            return Ok(());
-        }
-        let text = serde_json::to_string(&after).map_err(|error| self.fault(&error.to_string()))?;
-        write_whole(&self.path, &text, 0o600).map_err(|error| self.fault(&error.to_string()))
+        if after == before { Ok(()) } else { self.write(SEEN, &after) }
     }
 
-    fn fault(&self, fault: &str) -> NodeError {
-        NodeError::State(format!("{}: {fault}", self.path.display()))
+    /// Keeps the records that are believed now, for when what is there is not.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::State`] when they cannot be written.
+    pub fn keep_records(&self, view: &ClusterView) -> Result<(), NodeError> {
+        let folder = self.known(&view.cluster);
+        let name = folder.display().to_string();
+        fs::create_dir_all(&folder).map_err(|error| self.fault(&name, &error))?;
+        for (index, text) in &view.texts {
+            let path = folder.join(format!("{index}.json"));
+            if fs::read_to_string(&path).is_ok_and(|known| known == *text) {
+                continue;
+            }
+            write_whole(&path, text, 0o600).map_err(|error| self.fault(&name, &error))?;
+        }
+        Ok(())
+    }
+
+    /// The record of a node that was believed last.
+    #[must_use]
+    pub fn known_record(&self, cluster: &ClusterName, index: NodeIndex) -> Option<String> {
+        fs::read_to_string(self.known(cluster).join(format!("{index}.json"))).ok()
+    }
+
+    /// Reads a file; nothing where there is none.
+    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, NodeError> {
+        match fs::read_to_string(self.folder.join(name)) {
+            Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| self.fault(name, &error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.fault(name, &error)),
+        }
+    }
+
+    pub(crate) fn write<T: Serialize>(&self, name: &str, what: &T) -> Result<(), NodeError> {
+        let text = serde_json::to_string(what).map_err(|error| self.fault(name, &error))?;
+        write_whole(&self.folder.join(name), &text, 0o600).map_err(|error| self.fault(name, &error))
+    }
+
+    fn known(&self, cluster: &ClusterName) -> PathBuf {
+        self.folder.join("known").join(cluster.as_str())
+    }
+
+    fn fault(&self, name: &str, fault: &dyn std::fmt::Display) -> NodeError {
+        NodeError::State(format!("{}: {fault}", self.folder.join(name).display()))
     }
 }
+
+/// The highest serial numbers.
+const SEEN: &str = "seen.json";
 
 #[cfg(test)]
 mod tests {

@@ -5,17 +5,15 @@
 //! with has changed, and not otherwise; each node of a cluster in a turn of its own. Where nothing can be
 //! read, what runs goes on.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use provisioning::names::NodeIndex;
-use provisioning::record::NodeRecord;
 use reading::ClusterView;
 use reading::ports::DocumentReader;
 use tokio::process::{Child, Command};
@@ -27,9 +25,10 @@ use crate::config::Config;
 use crate::error::NodeError;
 use crate::exec::{CommandLine, EXEC_NAME};
 use crate::files::write_whole;
-use crate::formats::{Format, tsm};
+use crate::formats::tsm;
 use crate::log::say;
-use crate::reader::{Reader, public};
+use crate::reader::Reader;
+use crate::runs_with::RunsWith;
 use crate::timing::Turn;
 
 /// The first wait before a command is started again that ended by itself; each next one is twice as long.
@@ -55,32 +54,9 @@ pub struct Launch {
 impl Launch {
     fn start(&self, flags: &[&str]) -> std::io::Result<Child> {
         let mut command = Command::new(&self.program);
-        command.arg("exec").args(&self.arguments).args(flags);
+        // A group of its own: whatever it starts ends with it.
+        command.process_group(0).arg("exec").args(&self.arguments).args(flags);
         command.arg("--").arg(&self.command.program).args(&self.command.arguments).spawn()
-    }
-}
-
-/// What a command runs with, as far as public documents tell.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct RunsWith {
-    /// What it gets when it starts, and not again.
-    own: Vec<String>,
-    /// What it reads from a file that keyboot-node writes.
-    public: Option<String>,
-}
-
-impl RunsWith {
-    fn of(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Self, NodeError> {
-        let index = config.index()?;
-        let record = view.record_at(index, now);
-        let mut own: Vec<String> = record.iter().map(|record| record.version_id.clone()).collect();
-        own.extend(record.and_then(|record| record.share_version_id));
-        if config.format()? == Format::Horcrux {
-            // Its peers' keys are in the same document as its own.
-            let peers = view.records.keys().filter_map(|peer| view.record_at(*peer, now));
-            own.extend(peers.map(|peer| format!("{} {}", peer.index, peer.fingerprint)));
-        }
-        Ok(Self { own, public: public(config, view, now)? })
     }
 }
 
@@ -119,7 +95,11 @@ pub async fn watch(
             },
             () = sleep_until(next) => {}
             Some(()) = looks.recv() => watcher.next_look = Instant::now(),
-            Some(signal) = forwarded.recv() => watcher.signal(signal),
+            Some(signal) = forwarded.recv() => {
+                if watcher.heeds(signal) {
+                    watcher.signal(signal);
+                }
+            }
             Some(()) = ends.recv() => return watcher.end().await,
             Some(()) = interrupts.recv() => return watcher.end().await,
         }
@@ -150,6 +130,13 @@ enum End {
     Rehearsal(bool),
 }
 
+/// What a command that runs with something else is to do.
+enum Change {
+    /// To read its configuration again.
+    Read(RunsWith),
+    StartAgain,
+}
+
 struct Watcher<'a, W> {
     config: &'a Config,
     launch: &'a Launch,
@@ -161,13 +148,15 @@ struct Watcher<'a, W> {
     /// What the last look complained of: told once.
     complaint: String,
     child: Option<Child>,
+    /// Its process group.
+    group: Option<u32>,
     /// What tries out whether the command can be started again.
     rehearsal: Option<Child>,
     started: Instant,
     runs_with: Option<RunsWith>,
     next_look: Instant,
-    /// When the command is started again because of a change.
-    due: Option<Timestamp>,
+    /// When the command is started again because of a change, and in the turns that began when.
+    due: Option<(Timestamp, Timestamp)>,
     /// When it is started again because it ended.
     restart: Option<Instant>,
     pause: Duration,
@@ -186,6 +175,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             view: None,
             complaint: String::new(),
             child: None,
+            group: None,
             rehearsal: None,
             started: Instant::now(),
             runs_with: None,
@@ -207,12 +197,12 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         self.next_look = Instant::now() + self.poll;
         let complaint = match self.reader.view().await {
             Ok(view) => {
-                let refused: Vec<String> = view
-                    .refused
-                    .iter()
-                    .map(|refusal| format!("node {} stays as it was: {}", refusal.index, refusal.error))
+                let refused = view.refused.iter().map(|refusal| ("is left out", refusal));
+                let kept = view.kept.iter().map(|refusal| ("stays as it was", refusal));
+                let refused: Vec<String> = refused
+                    .chain(kept)
+                    .map(|(how, refusal)| format!("node {} {how}: {}", refusal.index, refusal.error))
                     .collect();
-                let view = with_known(view, self.view.take());
                 let unfit = RunsWith::of(self.config, &view, clock::now()).err();
                 self.view = Some(view);
                 refused.into_iter().chain(unfit.map(|error| error.to_string())).collect::<Vec<_>>().join("; ")
@@ -223,13 +213,13 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     }
 
     fn start(&mut self) -> Result<(), NodeError> {
-        let child = self.launch.start(&["--watched"]).map_err(|error| NodeError::Command {
-            command: self.launch.program.display().to_string(),
-            error,
+        let child = self.launch.start(&["--watched", &std::process::id().to_string()]).map_err(|error| {
+            NodeError::Command { command: self.launch.program.display().to_string(), error }
         })?;
+        self.group = child.id();
         self.child = Some(child);
         self.started = Instant::now();
-        self.runs_with = self.wanted(clock::now());
+        self.runs_with = None;
         (self.due, self.restart) = (None, None);
         Ok(())
     }
@@ -259,6 +249,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     /// A command that ended by itself comes back, later and later.
     fn after(&mut self, status: Option<ExitStatus>) {
         self.child = None;
+        end_group(self.group.take());
         if self.started.elapsed() >= STEADY {
             self.pause = FIRST_PAUSE;
         }
@@ -279,7 +270,8 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         // It takes a moment for a start to come to its end.
         let is_starting = self.child.is_some() && !self.has_become_the_command();
         let soon = is_starting.then(|| Instant::now() + FIRST_PAUSE / 4);
-        let times = [changes.map(in_time), self.due.map(in_time), self.restart, soon];
+        let due = self.due.filter(|_| self.rehearsal.is_none()).map(|(_, due)| due);
+        let times = [changes.map(in_time), due.map(in_time), self.restart, soon];
         times.into_iter().flatten().fold(self.next_look, Instant::min)
     }
 
@@ -292,41 +284,51 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     }
 
     fn go_on(&mut self) -> Result<(), NodeError> {
-        let now = clock::now();
         if self.restart.is_some_and(|restart| restart <= Instant::now()) {
             return self.start();
         }
-        if self.child.is_none() {
-            return Ok(());
-        }
-        let (Some(wanted), Some(runs_with)) = (self.wanted(now), self.runs_with.clone()) else {
-            // The first look failed: whatever was read by the command itself is taken for granted.
-            self.runs_with = self.runs_with.take().or_else(|| self.wanted(now));
-            return Ok(());
-        };
-        if wanted == runs_with {
-            self.due = None;
-            return Ok(());
-        }
-        if !self.has_become_the_command() {
-            // What it has read by now is not known: it is compared with when it runs.
-            return Ok(());
-        }
-        if wanted.own == runs_with.own && self.config.watch.reloads {
-            self.reload(wanted);
-            return Ok(());
-        }
-        let due = self.due.unwrap_or_else(|| self.turn(now).next(now, self.stagger));
-        self.due = Some(due);
-        if due <= now && self.rehearsal.is_none() {
-            self.rehearsal = self.launch.start(&["--dry-run"]).ok();
+        let now = clock::now();
+        match self.change(now) {
+            None => self.due = None,
+            Some(Change::Read(wanted)) => self.reload(wanted),
+            Some(Change::StartAgain) => {
+                let turn = self.turn(now);
+                // A turn that begins at another time than the one that was waited for is another turn.
+                let (_, due) = self
+                    .due
+                    .filter(|(from, _)| *from == turn.from)
+                    .unwrap_or_else(|| (turn.from, turn.next(now, self.stagger)));
+                self.due = Some((turn.from, due));
+                if due <= now && self.rehearsal.is_none() {
+                    self.rehearsal = self.launch.start(&["--dry-run"]).ok();
+                }
+            }
         }
         Ok(())
     }
 
-    /// The node's turn: at a cut-over around the node whose key it is.
+    /// What has to be done so that the command runs with what it should: compared with what it was started
+    /// with, by the word of whoever started it.
+    fn change(&mut self, now: Timestamp) -> Option<Change> {
+        let pid = self.child.as_ref().and_then(Child::id)?;
+        if !self.has_become_the_command() {
+            return None;
+        }
+        if self.runs_with.is_none() {
+            self.runs_with = RunsWith::said_by(pid, self.reader.state());
+        }
+        let (wanted, runs_with) = (self.wanted(now)?, self.runs_with.as_ref()?);
+        if wanted == *runs_with {
+            return None;
+        }
+        let is_read_again = wanted.own == runs_with.own && self.config.watch.reloads;
+        Some(if is_read_again { Change::Read(wanted) } else { Change::StartAgain })
+    }
+
+    /// The node's turn: at a cut-over around the node whose key it is. All nodes compute it alike, of what
+    /// they know of each other by the roster.
     fn turn(&self, now: Timestamp) -> Turn {
-        let nodes: Vec<&NodeIndex> = self.view.iter().flat_map(|view| view.records.keys()).collect();
+        let nodes: Vec<&NodeIndex> = self.view.iter().flat_map(|view| &view.members).collect();
         let rank_of = |index: &NodeIndex| nodes.iter().position(|node| *node == index).unwrap_or_default();
         let rank = self.config.index.as_ref().map(rank_of).unwrap_or_default();
         let records = self.view.iter().flat_map(|view| view.records.values());
@@ -349,6 +351,10 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             self.complain(format!("{} cannot be written: {error}", path.display()));
             return;
         }
+        if !self.heeds(Signal::SIGHUP) {
+            // It has just begun, and a signal that it does not know yet would end it.
+            return;
+        }
         self.signal(Signal::SIGHUP);
         say("the command reads its configuration again");
         self.runs_with = Some(wanted);
@@ -369,6 +375,17 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             say("what the command would run with cannot be had now: what runs goes on");
             return Ok(());
         }
+        let now = clock::now();
+        if !matches!(self.change(now), Some(Change::StartAgain)) {
+            return Ok(());
+        }
+        let turn = self.turn(now);
+        let next = turn.next(now, self.stagger);
+        if next > now {
+            // It took too long: the next one's turn has come.
+            self.due = Some((turn.from, next));
+            return Ok(());
+        }
         say("what the command runs with has changed: it is started again");
         self.stop().await;
         self.start()
@@ -382,6 +399,18 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         !["exe", EXEC_NAME].contains(&name.trim_end())
     }
 
+    /// Whether the command does something of its own about a signal, or nothing: as far as can be seen.
+    fn heeds(&self, signal: Signal) -> bool {
+        let Some(pid) = self.child.as_ref().and_then(Child::id) else { return false };
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { return true };
+        let has = |field: &str| {
+            let set = status.lines().find_map(|line| line.strip_prefix(field));
+            let set = set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+            set.is_some_and(|set| set >> (signal as u32 - 1) & 1 == 1)
+        };
+        has("SigCgt:") || has("SigIgn:")
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
         if let Some(pid) = pid {
@@ -389,18 +418,21 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         }
     }
 
-    /// Ends the command, by force if it has to be.
+    /// Ends the command, by force if it has to be, and whatever of it is left.
     async fn stop(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::SIGTERM);
         let mut child = self.child.take()?;
-        tokio::select! {
+        let group = child.id();
+        let status = tokio::select! {
             status = child.wait() => status.ok(),
             () = sleep(self.patience) => {
                 say("the command does not end: it is killed");
                 let _ = child.start_kill();
                 child.wait().await.ok()
             }
-        }
+        };
+        end_group(group);
+        status
     }
 
     async fn end(&mut self) -> Result<ExitStatus, NodeError> {
@@ -408,15 +440,11 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     }
 }
 
-/// A view in which peers whose documents are not believed now are as they were known before.
-fn with_known(mut view: ClusterView, before: Option<ClusterView>) -> ClusterView {
-    let mut known: BTreeMap<NodeIndex, NodeRecord> = before.map(|before| before.records).unwrap_or_default();
-    for refusal in &view.refused {
-        if let Some(record) = known.remove(&refusal.index) {
-            view.records.insert(refusal.index, record);
-        }
+/// Ends what is left of a group: a helper of the command would share its user with the next one.
+fn end_group(group: Option<u32>) {
+    if let Some(group) = group.and_then(|group| i32::try_from(group).ok()) {
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-    view
 }
 
 fn public_file(config: &Config) -> Option<&Path> {

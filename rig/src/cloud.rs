@@ -37,7 +37,8 @@ impl Cloud {
     }
 
     /// Where it is.
-    pub(crate) fn endpoint(&self) -> &str {
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
         self.config.endpoint_url().unwrap_or_default()
     }
 

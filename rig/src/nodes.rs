@@ -81,6 +81,7 @@ pub struct Nodes {
     endpoint: String,
     cluster: ClusterName,
     pin: [String; 2],
+    sealed_under: Vec<String>,
     how: How,
     reloads: bool,
     ports: BTreeMap<u32, Ports>,
@@ -111,6 +112,7 @@ impl Nodes {
             endpoint: cloud.endpoint().to_owned(),
             cluster: cluster.clone(),
             pin: [signer, key],
+            sealed_under: vec![stack.output("KmsKeyArn")?.to_owned()],
             how,
             reloads: true,
             ports: ports.collect::<anyhow::Result<_>>()?,
@@ -125,6 +127,14 @@ impl Nodes {
         // `self` ends its nodes when it is dropped, so it is changed in place.
         let mut nodes = self;
         endpoint.clone_into(&mut nodes.endpoint);
+        nodes
+    }
+
+    /// The same nodes of a cluster whose secrets are not sealed.
+    #[must_use]
+    pub fn without_envelopes(self) -> Self {
+        let mut nodes = self;
+        nodes.sealed_under.clear();
         nodes
     }
 
@@ -300,7 +310,7 @@ impl Nodes {
         let [signer, key] = &self.pin;
         let mut text = format!(
             "cluster = \"{}\"\nindex = {index}\nregion = \"{REGION}\"\nformat = \"tsm\"\nstate = \"{}\"\n\
-             accepted-findings = {ACCEPTED:?}\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
+             accepted-findings = {ACCEPTED:?}\nsealed-under = [{}]\n\n[[pin]]\nsigner = \"{signer}\"\npublic-key = \"{key}\"\n\n\
              [delivery]\n{how}\n\n\
              [watch]\npoll-seconds = {POLL_SECONDS}\nstagger-seconds = {STAGGER_SECONDS}\nstop-seconds = 5\n\
              reloads = {}\n\n[tsm]\ntakes-files = true\nconfig = \"{}\"\n\n[tsm.layout]\nmpc-port = {mpc}\nsdk-port = {sdk}\n\
@@ -308,6 +318,7 @@ impl Nodes {
              [tsm.layout.addresses]\n",
             self.cluster,
             folder.join(format!("state-{index}")).display(),
+            self.sealed_under.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(", "),
             self.reloads,
             self.rendered(index).display(),
         );
@@ -336,6 +347,18 @@ fn end(child: &mut Child) {
     }
     let _ = killpg(group, Signal::SIGKILL);
     let _ = child.wait();
+}
+
+/// A folder that every user of this machine gets to and only this one writes to; it goes with the value.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn open_folder(name: &str) -> anyhow::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::Builder::new().prefix(&format!("keyboot-{name}-")).tempdir()?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
 }
 
 /// A folder on a tmpfs for one node's files.

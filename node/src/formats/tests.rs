@@ -86,7 +86,16 @@ pub(super) fn view(own: u32, records: impl IntoIterator<Item = Value>) -> Cluste
     let cluster = "keyboot/tsm".parse().unwrap();
     let environment =
         NodeEnvironment::read(&environment.to_string(), &cluster, index(&own.to_string())).unwrap();
-    ClusterView { cluster, environment: Some(environment), records, refused: Vec::new(), roster: None }
+    ClusterView {
+        cluster,
+        environment: Some(environment),
+        members: records.keys().copied().collect(),
+        records,
+        texts: BTreeMap::new(),
+        refused: Vec::new(),
+        kept: Vec::new(),
+        roster: None,
+    }
 }
 
 pub(super) fn refusal(of: &str) -> Refusal {

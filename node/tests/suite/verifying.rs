@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::world::{
     FUNCTION, KEY, MONTHLY, OWNER, PURPOSES, SIGNER, World, accepted, audit, cluster, config, label, node,
-    now, record, report, rotated, secret, sign, versions,
+    now, record, report, rotated, secret, sign, verifying_key, versions,
 };
 
 /// What an auditor finds who has seen nothing before.
@@ -396,10 +396,12 @@ fn without_a_roster_records_and_secrets_are_checked_and_the_rest_is_compared_wit
 #[test]
 fn the_secrets_of_a_node_made_elsewhere_are_left_to_its_own_auditor() {
     let folder = TempDir::new().unwrap();
-    let config = config(folder.path(), "", &audit());
+    let other = "arn:aws:kms:us-east-1:444455556666:key/records";
+    let pin = format!("[[pin]]\nsigner = \"{other}\"\npublic-key = \"{}\"\n\n", verifying_key(2));
+    let config = config(folder.path(), "", &(pin + &audit()));
     let imports = config.imports();
     std::fs::create_dir_all(&imports).unwrap();
-    std::fs::write(imports.join("7.json"), sign(&record(7), SIGNER, 1)).unwrap();
+    std::fs::write(imports.join("7.json"), sign(&record(7), other, 2)).unwrap();
     let report = report(&World::new(), &config);
     assert_eq!(with(&report, Verdict::Fault), []);
     assert_eq!(with(&report, Verdict::Unknown), [("secret-present", "keyboot/tsm/node/7")]);

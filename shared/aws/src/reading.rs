@@ -36,6 +36,9 @@ const ATTEMPTS: u32 = 4;
 /// How long one attempt may take to connect, and in all.
 const CONNECT: Duration = Duration::from_secs(3);
 const ATTEMPT: Duration = Duration::from_secs(10);
+/// Where the metadata service of an instance is (EC2 User Guide, "Use the Instance Metadata Service").
+#[cfg(not(feature = "local"))]
+const METADATA: &str = "http://169.254.169.254";
 /// The codes that say that something is not there.
 const NOT_THERE: [&str; 3] = ["ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound"];
 
@@ -104,7 +107,15 @@ pub(crate) fn credentials(region: &str, client: &SharedHttpClient) -> SharedCred
         .with_region(Some(Region::new(region.to_owned())))
         .with_http_client(client.clone());
     let container = EcsCredentialsProvider::builder().configure(&config).build();
-    let instance = ImdsCredentialsProvider::builder().configure(&config).build();
+    let metadata = aws_config::imds::Client::builder().configure(&config);
+    // No variable and no file says where it is.
+    #[cfg(not(feature = "local"))]
+    let metadata = match metadata.endpoint(METADATA) {
+        Ok(metadata) => metadata,
+        Err(_) => aws_config::imds::Client::builder().configure(&config),
+    };
+    let instance =
+        ImdsCredentialsProvider::builder().configure(&config).imds_client(metadata.build()).build();
     let chain =
         CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
             .or_else("Container", container)
@@ -189,7 +200,8 @@ where
 
 /// Whether a call was never sent because nobody could sign it.
 fn has_no_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<CredentialsError>)
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<CredentialsError>)
 }
 
 fn empty(name: &str) -> ReadError {

@@ -157,6 +157,9 @@ impl NodeRecord {
         {
             return Err(DocumentError::Inconsistent("its pending fingerprint is not its pending key's"));
         }
+        if record.pending.as_ref().is_some_and(|pending| pending.public_key.curve() != record.curve) {
+            return Err(DocumentError::Inconsistent("its pending key is on another curve"));
+        }
         if record.serial < seen {
             return Err(DocumentError::Older { found: record.serial, seen });
         }

@@ -180,7 +180,8 @@ pub fn verify<D: Document>(stored: &str, keys: &PinnedKeys) -> Result<D, Documen
 }
 
 /// The key that a stored document says it is signed with. Nothing is proven by it.
-pub(crate) fn signer_of(stored: &str) -> Option<String> {
+#[must_use]
+pub fn signer_of(stored: &str) -> Option<String> {
     let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(stored).ok()?;
     serde_json::from_str(fields.get("signer")?.get()).ok()
 }

@@ -73,6 +73,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether the same request may succeed later although nobody changes anything.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::NoCredentials { .. })
+    }
+
     pub(crate) fn document(name: &str, error: DocumentError) -> Self {
         Self::Document { name: name.to_owned(), error }
     }

@@ -54,9 +54,20 @@ impl Pins {
         self.those(|pin| pin.is_for(index))
     }
 
-    /// The keys that may sign a roster: what a roster lists counts by its own record alone.
+    /// The keys that may sign the roster for a reader: those of his own node's stack, or for an auditor those
+    /// that speak for all nodes. A key that is pinned for another node says nothing about who is in.
     #[must_use]
-    pub fn of_rosters(&self) -> PinnedKeys {
+    pub fn of_rosters(&self, reader: Option<NodeIndex>) -> PinnedKeys {
+        match reader {
+            Some(index) => self.of_node(index),
+            None if self.0.iter().any(|pin| pin.nodes.is_none()) => self.those(|pin| pin.nodes.is_none()),
+            None => self.of_any_node(),
+        }
+    }
+
+    /// The keys that may sign any record at all.
+    #[must_use]
+    pub fn of_any_node(&self) -> PinnedKeys {
         self.those(|_| true)
     }
 

@@ -45,7 +45,11 @@ struct PlainPassword<'a> {
 }
 
 impl NodeSecrets {
-    /// Fetches what node `index` runs with now.
+    /// Fetches what node `index` runs with now. `sealed_under` are the keys that its secrets are sealed
+    /// under; where there is none, they are not sealed.
+    ///
+    /// It is by such a key that a password is the node's own, about which nothing is public: only the stack's
+    /// functions can have sealed it. One that is not sealed could be of anybody who can make a secret.
     ///
     /// # Errors
     ///
@@ -55,12 +59,13 @@ impl NodeSecrets {
         view: &ClusterView,
         pins: &Pins,
         index: NodeIndex,
+        sealed_under: &[String],
         now: Timestamp,
     ) -> Result<Self, ReadError> {
         let (Some(environment), Some(record)) = (&view.environment, view.record_at(index, now)) else {
             return Err(ReadError::mismatch(view.cluster.as_str(), "this view is of no node"));
         };
-        let secret = Secret { view, pins, index, world };
+        let secret = Secret { view, pins, index, sealed_under, world };
         let p2p_key = secret.p2p_key(&environment.p2p_key_arn, &record);
         let password = async {
             match (&environment.share_secret_arn, &record.share_version_id) {
@@ -82,6 +87,7 @@ struct Secret<'a, W> {
     view: &'a ClusterView,
     pins: &'a Pins,
     index: NodeIndex,
+    sealed_under: &'a [String],
     world: &'a W,
 }
 
@@ -151,9 +157,21 @@ impl<W: SecretReader + Opener> Secret<'_, W> {
         let slot = Slot { index: self.index, purpose };
         // EXPOSE: to the parser of envelopes, which keeps the ciphertext.
         match SealedSecret::parse(stored.expose(), &self.view.cluster, &slot) {
-            Ok(sealed) => Ok(Some(sealed)),
+            Ok(sealed) if self.sealed_under.iter().any(|key| key == sealed.key_arn()) => Ok(Some(sealed)),
+            Ok(sealed) => {
+                let key = sealed.key_arn();
+                Err(ReadError::mismatch(
+                    arn,
+                    format!(
+                        "it is sealed under {key}, which is not among the keys that this node's secrets are sealed under"
+                    ),
+                ))
+            }
             // A plain one is of another form.
-            Err(SealedError::Malformed) => Ok(None),
+            Err(SealedError::Malformed) if self.sealed_under.is_empty() => Ok(None),
+            Err(SealedError::Malformed) => {
+                Err(ReadError::mismatch(arn, "it is not sealed, and this node's secrets are"))
+            }
             Err(error) => Err(ReadError::mismatch(arn, error.to_string())),
         }
     }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use jiff::Timestamp;
 use provisioning::names::{ClusterName, NodeIndex, ParameterName};
 use provisioning::record::NodeRecord;
 use provisioning::roster::{RosterEntry, RosterIndex};
+use provisioning::signed::{DocumentError, signer_of};
 
 use crate::environment::NodeEnvironment;
 use crate::error::ReadError;
@@ -19,6 +20,14 @@ const NAMES_A_READ: usize = 10;
 /// What helps where a document is not there.
 const NO_CLUSTER: &str =
     "look whether the stack made this cluster and node, and whether account and Region are the stack's";
+
+/// A text that may be a node's record, or why there is none, and where it is.
+type Candidate = (String, Result<String, ReadError>);
+
+/// What is wrong with the record of a node that is none.
+const NOT_A_MEMBER: DocumentError = DocumentError::Inconsistent(
+    "it is of a node that the cluster's roster, or the list of its nodes, does not name",
+);
 
 /// Whose view it is, and how its documents are found.
 #[derive(Clone, Debug)]
@@ -71,11 +80,18 @@ pub struct ClusterView {
     pub cluster: ClusterName,
     /// The node's own environment; none for an auditor.
     pub environment: Option<NodeEnvironment>,
+    /// The nodes that the cluster has: what its roster lists, or what the reader was told, and nodes made
+    /// elsewhere whose records are believed.
+    pub members: BTreeSet<NodeIndex>,
     /// The records of its nodes, the reader's own among them, as they were read. What waits for its time is
     /// still pending in them.
     pub records: BTreeMap<NodeIndex, NodeRecord>,
+    /// Their texts as they are signed.
+    pub texts: BTreeMap<NodeIndex, String>,
     /// The peers whose records were not believed or not there: they are left out.
     pub refused: Vec<Refusal>,
+    /// The peers that are in it as they were believed before, since their present records are not.
+    pub kept: Vec<Refusal>,
     /// The roster and what it lists, where it could be read.
     pub roster: Option<(RosterIndex, Vec<RosterEntry>)>,
 }
@@ -94,49 +110,78 @@ impl ClusterView {
     ) -> Result<Self, ReadError> {
         let environment = read_environment(from, whose).await?;
         let roster = read_roster(from, whose, pins, seen).await?;
-        let listed = roster.iter().flat_map(|(_, entries)| entries).map(|entry| entry.index);
-        let mut nodes: BTreeSet<NodeIndex> = match &whose.nodes {
-            Some(nodes) => nodes.clone(),
-            None => listed.collect(),
-        };
-        nodes.extend(whose.index);
-        let addresses = nodes.iter().map(|index| {
+        let members = members(whose, roster.as_ref().map(|roster| roster.entries.as_slice()));
+        let elsewhere = environment.iter().flat_map(|environment| &environment.peer_record_arns);
+        let elsewhere = elsewhere.filter_map(|arn| Some((node_in(arn, &whose.cluster)?, arn.clone())));
+        let own = members.iter().map(|index| {
             let name = whose.cluster.record_parameter(*index);
             (*index, whose.address(&name))
         });
-        let elsewhere = environment.iter().flat_map(|environment| &environment.peer_record_arns);
-        let elsewhere = elsewhere.filter_map(|arn| Some((node_in(arn, &whose.cluster)?, arn.clone())));
-        let mut addresses: BTreeMap<NodeIndex, String> = addresses.chain(elsewhere).collect();
-        addresses.retain(|index, _| !whose.imported.contains_key(index));
-        let texts = read_all(from, &addresses.values().cloned().collect::<Vec<_>>()).await?;
-        let imported =
-            whose.imported.iter().map(|(index, file)| ((*index, file.from.clone()), Some(file.text.clone())));
+        let addresses: BTreeMap<NodeIndex, String> = own.chain(elsewhere).collect();
+        let mut found: BTreeMap<NodeIndex, Vec<Candidate>> = BTreeMap::new();
+        for (index, address, text) in read_each(from, addresses).await {
+            found.entry(index).or_default().push((address, text));
+        }
+        for (index, file) in &whose.imported {
+            found.entry(*index).or_default().push((file.from.clone(), Ok(file.text.clone())));
+        }
         let mut view = Self {
             cluster: whose.cluster.clone(),
             environment,
+            members: members.clone(),
             records: BTreeMap::new(),
+            texts: BTreeMap::new(),
             refused: Vec::new(),
-            roster,
+            kept: Vec::new(),
+            roster: None,
         };
-        for ((index, address), text) in addresses.into_iter().zip(texts).chain(imported) {
-            let record = match text {
-                Some(text) => {
+        let signer = roster.as_ref().map(|roster| roster.signer.as_str());
+        for (index, candidates) in found {
+            let mut best: Result<(NodeRecord, String), ReadError> =
+                Err(ReadError::NotFound { name: whose.cluster.to_string(), hint: NO_CLUSTER });
+            for (address, text) in candidates {
+                let believed = text.and_then(|text| {
+                    // Who makes this roster's nodes says by it which there are: what it has removed stays signed.
+                    if !members.contains(&index) && (whose.nodes.is_some() || is_signed_by(&text, signer)) {
+                        return Err(ReadError::document(&address, NOT_A_MEMBER));
+                    }
                     let (keys, serial) = (pins.of_node(index), seen.record(&whose.cluster, index));
-                    NodeRecord::verify(&text, &keys, &whose.cluster, index, serial)
-                        .map_err(|error| ReadError::document(&address, error))
-                }
-                None => Err(ReadError::NotFound { name: address, hint: NO_CLUSTER }),
-            };
-            match record {
-                Ok(record) => {
+                    let record = NodeRecord::verify(&text, &keys, &whose.cluster, index, serial);
+                    Ok((record.map_err(|error| ReadError::document(&address, error))?, text))
+                });
+                // Of two that are believed the newer one is.
+                best = match (best, believed) {
+                    (Ok(best), Ok(other)) if best.0.serial >= other.0.serial => Ok(best),
+                    (Ok(best), Err(_)) => Ok(best),
+                    (_, believed) => believed,
+                };
+            }
+            match best {
+                Ok((record, text)) => {
                     seen.note_record(&whose.cluster, index, record.serial);
                     view.records.insert(index, record);
+                    view.texts.insert(index, text);
                 }
-                Err(error) if whose.index == Some(index) => return Err(error),
+                Err(error) if whose.index == Some(index) || error.is_passing() => return Err(error),
                 Err(error) => view.refused.push(Refusal { index, error }),
             }
         }
+        view.members.extend(view.records.keys());
+        view.roster = roster.map(|roster| (roster.index, roster.entries));
         Ok(view)
+    }
+
+    /// Takes back a peer's record that was believed before, in place of one that is not believed now; it has
+    /// to be as new as what was seen. What is wrong with the present one is then in `kept`.
+    pub fn keep(&mut self, index: NodeIndex, text: &str, pins: &Pins, seen: &Seen) {
+        let Some(at) = self.refused.iter().position(|refusal| refusal.index == index) else { return };
+        let serial = seen.record(&self.cluster, index);
+        let is_member = self.members.contains(&index);
+        let record = NodeRecord::verify(text, &pins.of_node(index), &self.cluster, index, serial);
+        let Some(record) = record.ok().filter(|_| is_member) else { return };
+        self.records.insert(index, record);
+        self.texts.insert(index, text.to_owned());
+        self.kept.push(self.refused.swap_remove(at));
     }
 
     /// The record of a node as it is to be read at a time.
@@ -168,13 +213,20 @@ async fn read_environment(
     environment.map(Some).map_err(|error| ReadError::document(&address, error))
 }
 
+/// A roster, what it lists, and who signed it.
+struct Roster {
+    index: RosterIndex,
+    entries: Vec<RosterEntry>,
+    signer: String,
+}
+
 /// The roster, unless the nodes are told: then it need not be there for this reader.
 async fn read_roster(
     from: &impl DocumentReader,
     whose: &Whose,
     pins: &Pins,
     seen: &mut Seen,
-) -> Result<Option<(RosterIndex, Vec<RosterEntry>)>, ReadError> {
+) -> Result<Option<Roster>, ReadError> {
     if whose.nodes.is_some() {
         return Ok(None);
     }
@@ -182,13 +234,11 @@ async fn read_roster(
     let refused = |error| ReadError::document(&address, error);
     let text = read_one(from, &address).await?;
     let text = text.ok_or_else(|| ReadError::NotFound { name: address.clone(), hint: NO_CLUSTER })?;
-    let index = RosterIndex::verify(&text, &pins.of_rosters(), &whose.cluster).map_err(refused)?;
+    let keys = pins.of_rosters(whose.index);
+    let index = RosterIndex::verify(&text, &keys, &whose.cluster).map_err(refused)?;
     let highest = seen.roster(&whose.cluster);
     if index.serial < highest {
-        return Err(refused(provisioning::signed::DocumentError::Older {
-            found: index.serial,
-            seen: highest,
-        }));
+        return Err(refused(DocumentError::Older { found: index.serial, seen: highest }));
     }
     let names: Vec<_> = (0..index.pages)
         .map(|page| whose.address(&whose.cluster.roster_page_parameter(index.serial, page)))
@@ -196,7 +246,45 @@ async fn read_roster(
     let pages: Vec<String> = read_all(from, &names).await?.into_iter().flatten().collect();
     let entries = index.entries(&pages).map_err(refused)?;
     seen.note_roster(&whose.cluster, index.serial);
-    Ok(Some((index, entries)))
+    Ok(Some(Roster { index, entries, signer: signer_of(&text).unwrap_or_default() }))
+}
+
+/// The nodes that there are by the word of the reader, or of the roster; his own is one of them.
+fn members(whose: &Whose, listed: Option<&[RosterEntry]>) -> BTreeSet<NodeIndex> {
+    let listed = listed.unwrap_or_default().iter().map(|entry| entry.index);
+    let mut members = whose.nodes.clone().unwrap_or_else(|| listed.collect());
+    members.extend(whose.index);
+    members
+}
+
+fn is_signed_by(text: &str, signer: Option<&str>) -> bool {
+    signer.is_some() && signer_of(text).as_deref() == signer
+}
+
+/// Reads records, as many at a time as one read takes. One that may not be read keeps no other from being
+/// read.
+async fn read_each(
+    from: &impl DocumentReader,
+    addresses: BTreeMap<NodeIndex, String>,
+) -> Vec<(NodeIndex, String, Result<String, ReadError>)> {
+    let addresses: Vec<(NodeIndex, String)> = addresses.into_iter().collect();
+    let read = addresses.chunks(NAMES_A_READ).map(async |some| {
+        let names: Vec<String> = some.iter().map(|(_, address)| address.clone()).collect();
+        match from.read_documents(&names).await {
+            Ok(texts) => texts.into_iter().map(Ok).collect(),
+            Err(error) if error.is_passing() || some.len() == 1 => {
+                some.iter().map(|_| Err(error.clone())).collect()
+            }
+            Err(_) => join_all(names.iter().map(|name| read_one(from, name))).await,
+        }
+    });
+    let texts: Vec<Result<Option<String>, ReadError>> = join_all(read).await.into_iter().flatten().collect();
+    let found = addresses.into_iter().zip(texts).map(|((index, address), text)| {
+        let missing = || ReadError::NotFound { name: address.clone(), hint: NO_CLUSTER };
+        let text = text.and_then(|text| text.ok_or_else(missing));
+        (index, address, text)
+    });
+    found.collect()
 }
 
 /// Which node of the cluster a record's ARN is of.

@@ -41,7 +41,8 @@ const LAMBDA_LIBRARY_PATH: &[&str] = &[
 ];
 
 /// Refuses variables that redirect endpoints, add proxies or roots, load code, or make an AWS SDK
-/// log what it sends: `AWS_ENDPOINT_URL*`, `*_PROXY` in either case, `AWS_CA_BUNDLE`, `SSL_CERT_*`,
+/// log what it sends: `AWS_ENDPOINT_URL*`, `AWS_EC2_METADATA_SERVICE_ENDPOINT*`, `AWS_CONFIG_FILE`,
+/// `AWS_SHARED_CREDENTIALS_FILE`, `AWS_PROFILE`, `*_PROXY` in either case, `AWS_CA_BUNDLE`, `SSL_CERT_*`,
 /// `AWS_LAMBDA_EXEC_WRAPPER`, `LOG_SIGNABLE_BODY`, `LOG_SENSITIVE_BODIES` and `LD_*`. Of the last, the `LD_LIBRARY_PATH` that Lambda itself sets
 /// is let pass, and nothing else in it.
 ///
@@ -56,6 +57,8 @@ pub fn refuse_tampered_environment(
         let Some(name) = name.to_str() else { continue };
         let redirects = name.starts_with("AWS_ENDPOINT_URL")
             || name.to_ascii_uppercase().ends_with("_PROXY")
+            || name.starts_with("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+            || matches!(name, "AWS_CONFIG_FILE" | "AWS_SHARED_CREDENTIALS_FILE" | "AWS_PROFILE")
             || name == "AWS_CA_BUNDLE"
             || name.starts_with("SSL_CERT_")
             || name == "AWS_LAMBDA_EXEC_WRAPPER";
@@ -92,6 +95,11 @@ mod tests {
             "ALL_PROXY",
             "NO_PROXY",
             "AWS_CA_BUNDLE",
+            "AWS_CONFIG_FILE",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+            "AWS_PROFILE",
+            "AWS_SHARED_CREDENTIALS_FILE",
             "SSL_CERT_FILE",
             "SSL_CERT_DIR",
             "LD_PRELOAD",

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_credential_types::Credentials;
 use key_material::{P2pPrivateKey, SharePassword};
+use nix::unistd::geteuid;
 use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::cluster;
@@ -32,14 +33,21 @@ struct Ready {
 
 impl Ready {
     async fn set() -> Result<Self> {
+        Self::set_with([]).await
+    }
+
+    async fn set_with<const N: usize>(more: [(&str, &str); N]) -> Result<Self> {
         let venv = Venv::ready()?;
         let ministack = MiniStack::start(&venv, None)?;
         let root = Cloud::as_root(&ministack.endpoint());
         let readers = format!("0={},1={}", role_of_node(0), role_of_node(1));
         let deployment = Deployment::of_kms_stack(&root, "kms", [("Nodes", "0,1")]).await?;
-        let deployment = deployment.with("ReaderPrincipals", &readers);
+        let is_service = more.contains(&("Protection", "Service"));
+        // Parameters have no policies of readers of their own.
+        let deployment = deployment.with("ReaderPrincipals", &readers).with_all(more);
         let stack = deployment.create().await?;
         let nodes = Nodes::of(&root, &stack, &cluster(), 2, How::Environment).await?;
+        let nodes = if is_service { nodes.without_envelopes() } else { nodes };
         let roles = [nodes.credentials(&stack, 0).await?, nodes.credentials(&stack, 1).await?];
         Ok(Self { nodes, stack, deployment, root, roles, _ministack: ministack })
     }
@@ -74,7 +82,25 @@ fn ended(output: &Output) -> (Option<i32>, String) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_gets_the_nodes_secrets_and_nothing_of_keyboot_nodes_own() -> Result<()> {
-    let ready = Ready::set().await?;
+    own_secrets(&Ready::set().await?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_where_kms_made_the_key_pairs() -> Result<()> {
+    own_secrets(&Ready::set_with([("KeyOrigin", "Kms")]).await?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_where_secrets_are_not_sealed() -> Result<()> {
+    own_secrets(&Ready::set_with([("Protection", "Service")]).await?).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_from_parameter_store() -> Result<()> {
+    own_secrets(&Ready::set_with([("Store", "ParameterStore")]).await?).await
+}
+
+async fn own_secrets(ready: &Ready) -> Result<()> {
     // Whatever makes programs talk.
     let loud = |command: &mut Command| {
         command.envs([("RUST_LOG", "trace"), ("SMITHY_LOG", "trace"), ("RUST_BACKTRACE", "full")]);
@@ -136,6 +162,13 @@ async fn what_stands_in_the_way_is_named_and_nothing_is_started() -> Result<()> 
         command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     })?;
     check("no store", &away, 75, &["could not be read now"])?;
+    let nobody = ready.exec(&script, |command| {
+        for own in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            command.env_remove(own);
+        }
+        command.env("AWS_EC2_METADATA_DISABLED", "true");
+    })?;
+    check("no credentials", &nobody, 75, &["there are no credentials"])?;
     let config = ready.nodes.folder().join("node-0.toml");
     let edited = |from: &str, to: &str| -> Result<Output> {
         let mut command = ready.nodes.keyboot_node("exec", 0, &ready.roles[0])?;
@@ -147,8 +180,8 @@ async fn what_stands_in_the_way_is_named_and_nothing_is_started() -> Result<()> 
     check("an unknown field", &edited("format =", "fromat =")?, 78, &["fromat"])?;
     check("another program", &edited("\"tsm\"", "\"geth\"")?, 1, &["geth", "P-256", "secp256k1"])?;
     let unfit = edited("accepted-findings = [", "accepted-findings = [] #")?;
-    check("a host that is not fit", &unfit, 1, &["command-is-root"])?;
-    check("a finding that there is none of", &edited("\"swap\"", "\"swop\"")?, 1, &["swop"])?;
+    check("a host that is not fit", &unfit, 1, &["proc-visible"])?;
+    check("a finding that there is none of", &edited("\"swap\"", "\"swop\"")?, 78, &["swop"])?;
     let another_key = edited("public-key = \"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", {
         "public-key = \"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0AyIB0e0A00Z+ovqDQ5mjffEqVabU/eEOwOOrkElnSX1qPkgIn5eLIOC7OWQq6dgZnJLjElg6R4vR5a91aAE8w==\" #"
     })?;
@@ -194,6 +227,57 @@ async fn what_is_public_is_shown_and_a_configuration_holds_references_only() -> 
     );
     let peer = config["Players"]["1"]["PublicKey"].as_str();
     ensure!(peer == Some(published.records[&"1".parse()?].public_key.to_spki_base64().as_str()), "{config}");
+    Ok(())
+}
+
+/// As in the unit: keyboot-node is root with a narrow umask, and the command another user.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_runs_as_a_user_of_its_own_and_reads_what_is_meant_for_it() -> Result<()> {
+    if !geteuid().is_root() {
+        // Only root can become somebody else.
+        return Ok(());
+    }
+    let ready = Ready::set().await?;
+    let mut keyboot_node = ready.nodes.keyboot_node("exec", 0, &ready.roles[0])?;
+    // Where every user gets to.
+    let open = rig::nodes::open_folder("node-of-its-own")?;
+    let config = open.path().join("node.toml");
+    let text = fs::read_to_string(ready.nodes.folder().join("node-0.toml"))?;
+    let rendered = open.path().join("config.toml");
+    let text = text.replacen("index = 0", "index = 0\nuser = \"nobody\"", 1);
+    let text = text.replacen("how = \"environment\"", "how = \"memory-file\"", 1);
+    let text = text.replace(&ready.nodes.rendered(0).display().to_string(), &rendered.display().to_string());
+    fs::write(&config, text.replacen("\"command-is-root\", ", "", 1))?;
+    let program = keyboot_node.get_program().to_owned();
+    let script = format!(
+        "id -u; wc -c < \"$KEYBOOT_P2P_PRIVATE_KEY_FILE\"; grep -c PrivateKey {}; umask; sleep 3",
+        rendered.display()
+    );
+    keyboot_node = Command::new("sh");
+    keyboot_node.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(program).args(["exec", "--config"]);
+    keyboot_node.arg(&config).args(["--", "sh", "-c", &script]).env_clear();
+    keyboot_node.env("PATH", "/usr/bin:/bin").env("AWS_ENDPOINT_URL", ready.root.endpoint());
+    keyboot_node.env("AWS_ACCESS_KEY_ID", ready.roles[0].access_key_id());
+    keyboot_node.env("AWS_SECRET_ACCESS_KEY", ready.roles[0].secret_access_key());
+    keyboot_node.envs(ready.roles[0].session_token().map(|token| ("AWS_SESSION_TOKEN", token)));
+    let child = keyboot_node.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let pid = child.id();
+    let is_other = |what: &str| -> Result<bool> {
+        let mut cat = Command::new("setpriv");
+        cat.args(["--reuid=65533", "--regid=65533", "--clear-groups", "cat"])
+            .arg(format!("/proc/{pid}/{what}"));
+        Ok(cat.output()?.status.success())
+    };
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    ensure!(
+        is_other("status")? && !is_other("environ")? && !is_other("fd/3")?,
+        "another user reads what is its own"
+    );
+    let output = child.wait_with_output()?;
+    let (code, said) = ended(&output);
+    ensure!(code == Some(0), "{said}");
+    // base64 of 121 bytes, and what a reader of the file finds in it.
+    ensure!(String::from_utf8_lossy(&output.stdout) == "65534\n164\n1\n0077\n", "{:?} {said}", output.stdout);
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! Three nodes that know each other, by any delivery.
 
 use anyhow::{Result, ensure};
+use key_material::{Curve, P2pPrivateKey};
 use rig::nodes::How;
+use stand_in::PeerFault;
 
-use crate::stage::{Stage, THRESHOLD, api_key};
+use crate::stage::{Stage, THRESHOLD, api_key, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_variables() -> Result<()> {
@@ -38,5 +40,11 @@ async fn together(how: How) -> Result<()> {
     });
     let refused = with_wrong.call(0).await;
     ensure!(matches!(refused, Err(stand_in::CallFault::Refused)), "{refused:?}");
+    // And a stranger's key, among peers.
+    let published = rig::cluster::read(&stage.root, &cluster(), stage.stack.output("RecordKeyArn")?).await?;
+    let (expected, stranger) =
+        (&published.records[&"0".parse()?].public_key, P2pPrivateKey::make(Curve::P256)?);
+    let refused = stand_in::stranger(([127, 0, 0, 1], ports[&0].mpc).into(), expected, &stranger).await;
+    ensure!(refused == Err(PeerFault::Refused), "{refused:?}");
     Ok(())
 }

@@ -39,6 +39,8 @@ pub(super) async fn show(
     let mut rows = table(["node", "process", "fingerprint", "accepts its client", "knows its peers (TLS)"]);
     for &index in &indexes {
         let (status, called) = (client.status(index).await?, client.call(index).await?);
+        ensure!(called.peers.len() + 1 == indexes.len(), "node {index} knows {} peers", called.peers.len());
+        ensure!(indexes.iter().all(|peer| *peer == index || called.reaches(*peer)), "{called:?}");
         let reached = called.peers.iter().map(|(peer, outcome)| format!("{peer}: {outcome}"));
         let reached = reached.collect::<Vec<_>>().join(", ");
         rows.add_row([

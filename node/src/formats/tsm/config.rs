@@ -29,6 +29,9 @@ pub(super) struct Config<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     management_server: Option<ManagementServer>,
     authentication: Authentication<'a>,
+    /// The peers that are not in it, and why: told at the top.
+    #[serde(skip)]
+    left_out: Vec<(NodeIndex, String)>,
     #[serde(flatten, skip_serializing_if = "Sections::is_empty")]
     sections: &'a Sections,
 }
@@ -125,19 +128,35 @@ impl<'a> Config<'a> {
         let own = view.record_at(index, now);
         let own = own.ok_or_else(|| fault(format!("there is no record of node {index} in this view")))?;
         refuse_other_curves(PROGRAM, index, own.curve, &CURVES)?;
-        if view.records.len() < 2 {
-            return Err(fault(
-                "it is alone: a TSM has two nodes at least, and no record of a peer is believed",
-            ));
-        }
         let peers = view.records.iter().filter(|(peer, _)| **peer != index);
-        let peers =
-            peers.map(|(peer, record)| Ok((*peer, Peer::new(view, *peer, &record.clone().at(now), layout)?)));
+        // One that this program cannot reach or know keeps nobody from the others.
+        let mut left_out: Vec<(NodeIndex, String)> = view
+            .refused
+            .iter()
+            .map(|refusal| (refusal.index, "its record is not believed".to_owned()))
+            .collect();
+        let mut players = BTreeMap::new();
+        for (peer, record) in peers {
+            match Peer::new(view, *peer, &record.clone().at(now), layout) {
+                Ok(player) => {
+                    players.insert(*peer, player);
+                }
+                Err(error) => left_out.push((*peer, error.fault)),
+            }
+        }
+        if players.is_empty() {
+            let why: Vec<_> = left_out.iter().map(|(peer, why)| format!("node {peer}: {why}")).collect();
+            return Err(fault(format!(
+                "it is alone: a TSM has two nodes at least, and there is no peer ({})",
+                why.join("; ")
+            )));
+        }
         let Accepted { applications, management } = accepted_at(&own, now);
         let database = layout.database.as_ref();
         Ok(Self {
             player: Player { index, private_key: reference(PRIVATE_KEY) },
-            players: peers.collect::<Result<_, FormatError>>()?,
+            players,
+            left_out,
             database: database.map(|database| Database::new(database, own.share_version_id.is_some())),
             mpc_direct_server: DirectServer::new(layout),
             sdk_server: SdkServer { port: layout.sdk_port },
@@ -160,9 +179,9 @@ impl<'a> Config<'a> {
              # There is no secret in here: references name the environment variables that hold them.\n",
             view.cluster
         );
-        for refusal in &view.refused {
+        for (peer, why) in &self.left_out {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "# Node {} is left out: its record is not believed.", refusal.index);
+            let _ = writeln!(text, "# Node {peer} is left out: {why}.");
         }
         text.push('\n');
         text.push_str(&toml::to_string(self).map_err(|error| fault(error.to_string()))?);

@@ -289,20 +289,27 @@ fn a_peer_that_is_not_believed_is_left_out_and_named() {
 #[test]
 fn a_key_on_another_curve_is_refused() {
     let other = vector(Curve::Secp256k1, "x begins with 00");
-    for node in [0, 1] {
-        let mut records = records();
-        records[node] = record(u32::try_from(node).unwrap(), &other);
-        let fault = fault(&view(0, records), &Layout::default());
-        assert!(fault.contains(&format!("the key of node {node} is on secp256k1")), "{fault}");
-    }
+    let mut own = records();
+    own[0] = record(0, &other);
+    let fault = fault(&view(0, own), &Layout::default());
+    assert!(fault.contains("the key of node 0 is on secp256k1"), "{fault}");
+    // A peer's keeps nobody from the others.
+    let mut peers = records();
+    peers[1] = record(1, &other);
+    let text = render(&view(0, peers), index("0"), at(NOON), &Layout::default()).unwrap();
+    assert!(text.contains("# Node 1 is left out: the key of node 1 is on secp256k1"), "{text}");
+    let players = parsed(&text)["Players"].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(players, ["2"]);
 }
 
 #[test]
 fn without_a_domain_addresses_have_to_be_given() {
     let mut view = view(0, records());
     view.environment = None;
-    let none = fault(&view, &layout("addresses = { 1 = \"tcp://a:9000\" }"));
-    assert!(none.contains("node 2 has no address: set the NodeDomain"), "{none}");
+    let some = render(&view, index("0"), at(NOON), &layout("addresses = { 1 = \"tcp://a:9000\" }")).unwrap();
+    assert!(some.contains("# Node 2 is left out: node 2 has no address: set the NodeDomain"), "{some}");
+    let none = fault(&view, &Layout::default());
+    assert!(none.contains("there is no peer (node 1: node 1 has no address"), "{none}");
     assert!(none.contains("tsm.addresses"), "{none}");
     let all = layout("addresses = { 1 = \"tcp://a:9000\", 2 = \"incoming://\" }");
     let file = parsed(&render(&view, index("0"), at(NOON), &all).unwrap());

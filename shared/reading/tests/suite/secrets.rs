@@ -4,7 +4,9 @@
 use provisioning::record::NodeRecord;
 use reading::ReadError;
 
-use crate::world::{CUT_OVER, World, envelope, fetch, p2p_key, password, record, secret_arn, with_pending};
+use crate::world::{
+    CUT_OVER, World, envelope, envelope_under, fetch, p2p_key, password, record, secret_arn, with_pending,
+};
 
 const NOW: &str = "2026-02-01T00:00:00Z";
 
@@ -48,13 +50,13 @@ fn what_is_not_what_the_record_tells_of_is_refused_without_a_value() {
         ("p2p-key", moved, "another cluster, node or purpose"),
         ("p2p-key", as_password.clone(), "another cluster, node or purpose"),
         ("p2p-key", envelope(0, "p2p-key", b"canary"), "no P2P key"),
+        ("share-encryption-password", as_password, "no share-encryption-password"),
         ("p2p-key", r#"{"schema":1,"kind":"p2p-key","pkcs8":"canary"}"#.into(), "no P2P key"),
         ("p2p-key", r#"{"schema":1,"kind":"other","pkcs8":"canary"}"#.into(), "no p2p-key of schema 1"),
         ("p2p-key", "canary".into(), "no form of ours"),
-        ("share-encryption-password", as_password, "no share-encryption-password"),
         ("share-encryption-password", "{\"password\":\"canary\"}".into(), "no form of ours"),
     ] {
-        let mut world = World::of(2, true);
+        let mut world = World::of(2, value.contains("\"sealed\""));
         let version = if what == "p2p-key" { "v1" } else { "s1" };
         world.put(0, what, version, &value);
         let error = fetch(&world, 0, NOW).unwrap_err();
@@ -105,4 +107,26 @@ fn a_version_that_is_gone_is_named() {
     world.secrets.retain(|(_, version), _| version != "v1");
     let error = fetch(&world, 0, NOW).unwrap_err().to_string();
     assert!(error.contains("p2p-key"), "{error}");
+}
+
+#[test]
+fn a_password_is_the_nodes_own_by_the_key_that_it_is_sealed_under() {
+    let his = provisioning::sealing::StoredValue::plain_share_password(&password()).expose().to_owned();
+    let under_his = envelope_under(
+        "arn:aws:kms:eu-central-1:444455556666:key/his",
+        0,
+        "share-encryption-password",
+        password().expose().as_bytes(),
+    );
+    for (value, why) in [(his, "it is not sealed"), (under_his, "444455556666:key/his")] {
+        let mut world = World::of(1, true);
+        world.put(0, "share-encryption-password", "s1", &value);
+        let error = fetch(&world, 0, NOW).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(*world.opened.borrow() <= 1, "his envelope was opened");
+    }
+    // Who is told that nothing is sealed does not take what is.
+    let mut world = World::of(1, true);
+    world.sealed_under.clear();
+    assert!(fetch(&world, 0, NOW).unwrap_err().to_string().contains("sealed under"));
 }

@@ -4,8 +4,8 @@ use provisioning::record::NodeRecord;
 use reading::{Imported, Pin, Pins, Seen, Whose};
 
 use crate::world::{
-    CUT_OVER, SIGNER, World, at, cluster, indexes, node, nodes, of_node, p2p_key, pin, record, run, sign,
-    view, with_pending,
+    CUT_OVER, SIGNER, World, at, cluster, indexes, node, nodes, of_node, p2p_key, pin, pins, record, run,
+    sign, view, with_pending,
 };
 
 const RECORD_1: &str = "/keyboot/tsm/node/1/record";
@@ -107,12 +107,26 @@ fn a_record_may_come_as_a_file_or_from_where_the_environment_says_and_carries_it
     let file = |text: String| Imported { from: "records/1.json".into(), text };
     let mut whose = of_node(0);
     whose.imported.insert(node(1), file(sign(&record(1), SIGNER, 1)));
+    // What this roster's own signer says of nodes that it does not list is of nodes that it has removed.
     let found = view(&world, &whose, &mut Seen::default()).unwrap();
-    assert_eq!(indexes(&found), [0, 1, 2]);
-    whose.imported.insert(node(1), file(sign(&record(1), SIGNER, 2)));
-    let found = view(&world, &whose, &mut Seen::default()).unwrap();
+    assert_eq!(indexes(&found), [0]);
+    assert_eq!(found.refused.len(), 2);
+    let other = "arn:aws:kms:eu-central-1:444455556666:key/records";
+    let pins = Pins::new(vec![pin(SIGNER, 1), pin(other, 2)]).unwrap();
+    let view = |world: &World, whose: &Whose| {
+        run(reading::ClusterView::read(world, whose, &pins, &mut Seen::default())).unwrap()
+    };
+    world.documents.insert(arn.into(), sign(&record(2), other, 2));
+    whose.imported.insert(node(1), file(sign(&record(1), other, 2)));
+    assert_eq!(indexes(&view(&world, &whose)), [0, 1, 2]);
+    whose.imported.insert(node(1), file(sign(&record(1), other, 1)));
+    let found = view(&world, &whose);
     assert_eq!(indexes(&found), [0, 2]);
     assert!(found.refused[0].error.to_string().contains("records/1.json"));
+    // Who has a list of the nodes goes by it.
+    whose.nodes = Some(nodes(&[0, 1]));
+    whose.imported.insert(node(1), file(sign(&record(1), other, 2)));
+    assert_eq!(indexes(&view(&world, &whose)), [0, 1]);
 }
 
 #[test]
@@ -147,4 +161,75 @@ fn a_key_that_waits_counts_from_its_time() {
     let key = |time: &str| found.record_at(node(1), at(time)).unwrap().public_key;
     assert_eq!(key(BEFORE), p2p_key(1, 1).public_key());
     assert_eq!(key(CUT_OVER), p2p_key(1, 2).public_key());
+}
+
+#[test]
+fn of_a_file_and_a_store_the_newer_record_counts() {
+    let mut world = World::of(2, true);
+    let mut whose = of_node(0);
+    for (stored, imported) in [(3, 9), (9, 3)] {
+        world.publish(&NodeRecord { serial: stored, ..record(1) });
+        let text = sign(&NodeRecord { serial: imported, ..record(1) }, SIGNER, 1);
+        whose.imported.insert(node(1), Imported { from: "records/1.json".into(), text });
+        let found = view(&world, &whose, &mut Seen::default()).unwrap();
+        assert_eq!(found.records[&node(1)].serial, 9);
+    }
+}
+
+#[test]
+fn a_record_that_may_not_be_read_keeps_no_other_from_being_read() {
+    let mut world = World::of(12, true);
+    world.denied.push(RECORD_1.into());
+    let found = view(&world, &of_node(0), &mut Seen::default()).unwrap();
+    assert_eq!(indexes(&found), [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert!(found.refused[0].error.to_string().contains("ssm:GetParameters"), "{:?}", found.refused);
+    assert!(view(&world, &of_node(1), &mut Seen::default()).is_err());
+}
+
+#[test]
+fn who_is_pinned_for_another_node_does_not_say_who_is_in() {
+    let other = "arn:aws:kms:eu-central-1:444455556666:key/records";
+    let world = World::of(2, true);
+    let pins = Pins::new(vec![
+        Pin { nodes: Some(nodes(&[1])), ..pin(SIGNER, 1) },
+        Pin { nodes: Some(nodes(&[0])), ..pin(other, 2) },
+    ])
+    .unwrap();
+    let error =
+        run(reading::ClusterView::read(&world, &of_node(0), &pins, &mut Seen::default())).unwrap_err();
+    assert!(
+        error.to_string().contains("roster/index") && error.to_string().contains("not pinned"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_was_believed_is_kept_where_what_is_there_now_is_not() {
+    let mut world = World::of(3, true);
+    let mut seen = Seen::default();
+    let before = view(&world, &of_node(0), &mut seen).unwrap();
+    world.documents.insert(RECORD_1.into(), "{}".into());
+    let mut found = view(&world, &of_node(0), &mut seen).unwrap();
+    found.keep(node(1), &before.texts[&node(1)], &pins(), &seen);
+    assert!(found.kept[0].error.to_string().contains("malformed"));
+    assert_eq!((indexes(&found), found.refused.len()), (vec![0, 1, 2], 0));
+    // Not one that is older than what was seen, and not one of a node that is none any more.
+    seen.note_record(&cluster(), node(1), 4);
+    let mut found = view(&world, &of_node(0), &mut seen).unwrap();
+    found.keep(node(1), &before.texts[&node(1)], &pins(), &seen);
+    assert_eq!((indexes(&found), found.kept.len()), (vec![0, 2], 0));
+}
+
+#[test]
+fn a_pending_key_is_on_the_same_curve() {
+    let mut world = World::of(2, true);
+    let mut changed = with_pending(record(1));
+    let public_key = key_material::P2pPrivateKey::make(key_material::Curve::P384).unwrap().public_key();
+    if let Some(pending) = &mut changed.pending {
+        pending.fingerprint = public_key.fingerprint();
+        pending.public_key = public_key;
+    }
+    world.publish(&changed);
+    let found = view(&world, &of_node(0), &mut Seen::default()).unwrap();
+    assert!(found.refused[0].error.to_string().contains("another curve"));
 }

@@ -113,6 +113,10 @@ pub(crate) struct World {
     pub(crate) documents: BTreeMap<String, String>,
     /// By ARN and version id.
     pub(crate) secrets: BTreeMap<(String, String), String>,
+    /// The keys that the node's secrets are sealed under, as its reader is told.
+    pub(crate) sealed_under: Vec<String>,
+    /// Names that may not be read.
+    pub(crate) denied: Vec<String>,
     /// What was asked for.
     pub(crate) fetched: RefCell<Vec<(String, String)>>,
     pub(crate) opened: RefCell<usize>,
@@ -128,9 +132,13 @@ pub(crate) fn secret_arn(index: u32, purpose: &str) -> String {
 const SEALED: &[u8] = b"sealed:";
 
 pub(crate) fn envelope(index: u32, purpose: &str, plain: &[u8]) -> String {
+    envelope_under(KEY, index, purpose, plain)
+}
+
+pub(crate) fn envelope_under(key: &str, index: u32, purpose: &str, plain: &[u8]) -> String {
     let slot = Slot { index: node(index), purpose: purpose.parse().unwrap() };
     let context = EncryptionContext::of(&cluster(), &slot);
-    let sealed = SealedSecret::new(&slot.purpose, &[SEALED, plain].concat(), KEY, context);
+    let sealed = SealedSecret::new(&slot.purpose, &[SEALED, plain].concat(), key, context);
     sealed.to_stored_value().unwrap().expose().to_owned()
 }
 
@@ -138,6 +146,7 @@ impl World {
     /// A cluster of so many nodes, sealed or not.
     pub(crate) fn of(nodes: u32, sealed: bool) -> Self {
         let mut world = Self::default();
+        world.sealed_under = if sealed { vec![KEY.to_owned()] } else { Vec::new() };
         for index in 0..nodes {
             world.publish(&record(index));
             let environment = format!(
@@ -206,6 +215,11 @@ impl World {
 impl DocumentReader for World {
     async fn read_documents(&self, names: &[String]) -> Result<Vec<Option<String>>, ReadError> {
         assert!(names.len() <= 10, "{names:?}");
+        if let Some(name) = names.iter().find(|name| self.denied.contains(name)) {
+            let (permission, code) = ("ssm:GetParameters", "AccessDenied".to_owned());
+            let account = "account 444455556666".to_owned();
+            return Err(ReadError::Denied { account, permission, name: name.clone(), code });
+        }
         Ok(names.iter().map(|name| self.documents.get(name).cloned()).collect())
     }
 }
@@ -250,7 +264,7 @@ pub(crate) fn view(world: &World, whose: &Whose, seen: &mut Seen) -> Result<Clus
 
 pub(crate) fn fetch(world: &World, index: u32, now: &str) -> Result<NodeSecrets, ReadError> {
     let view = view(world, &of_node(index), &mut Seen::default())?;
-    run(NodeSecrets::fetch(world, &view, &pins(), node(index), at(now)))
+    run(NodeSecrets::fetch(world, &view, &pins(), node(index), &world.sealed_under, at(now)))
 }
 
 pub(crate) fn indexes(view: &ClusterView) -> Vec<u32> {

@@ -1,0 +1,60 @@
+//! What a command runs with, as far as public documents tell.
+
+use jiff::Timestamp;
+use reading::ClusterView;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::error::NodeError;
+use crate::formats::Format;
+use crate::reader::public;
+use crate::state::State;
+
+/// Where `exec` says what its command was started with.
+const FILE: &str = "running.json";
+
+/// What a command runs with. Two that are equal are no reason to start it again.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RunsWith {
+    /// What it gets when it starts, and not again.
+    pub own: Vec<String>,
+    /// What it reads from a file that keyboot-node writes.
+    pub public: Option<String>,
+}
+
+/// The same of a process.
+#[derive(Serialize, Deserialize)]
+struct Running {
+    pid: u32,
+    with: RunsWith,
+}
+
+impl RunsWith {
+    /// What it has to be at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`] when the configuration lacks something, or the cluster cannot be described so.
+    pub fn of(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Self, NodeError> {
+        let record = view.record_at(config.index()?, now);
+        let mut own: Vec<String> = record.iter().map(|record| record.version_id.clone()).collect();
+        own.extend(record.and_then(|record| record.share_version_id));
+        if config.format()? == Format::Horcrux {
+            // Its peers' keys are in the same document as its own.
+            let peers = view.records.keys().filter_map(|peer| view.record_at(*peer, now));
+            own.extend(peers.map(|peer| format!("{} {}", peer.index, peer.fingerprint)));
+        }
+        Ok(Self { own, public: public(config, view, now)? })
+    }
+
+    /// Says that this process runs with it.
+    pub(crate) fn say(&self, state: &State) -> Result<(), NodeError> {
+        state.write(FILE, &Running { pid: std::process::id(), with: self.clone() })
+    }
+
+    /// What a process was started with, if it has said so.
+    pub(crate) fn said_by(pid: u32, state: &State) -> Option<Self> {
+        let running: Running = state.read(FILE).ok()??;
+        (running.pid == pid).then_some(running.with)
+    }
+}
