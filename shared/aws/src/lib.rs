@@ -12,6 +12,7 @@ mod audit;
 pub mod auditing;
 mod failure;
 mod kms;
+mod outgoing;
 mod pacing;
 mod parameter_store;
 mod patience;

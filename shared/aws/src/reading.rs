@@ -22,14 +22,14 @@ use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
-use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_types::sdk_config::SharedCredentialsProvider;
 use provisioning::ports::PortError;
 use provisioning::sealing::SealedSecret;
 use reading::ReadError;
 use reading::ports::{DocumentReader, Opened, Opener, SecretReader, StoredText};
 
 use crate::failure::failure;
-use crate::session::https_client;
+use crate::outgoing;
 
 /// Attempts for one call, the first included: somebody waits for a node to start.
 const ATTEMPTS: u32 = 4;
@@ -58,15 +58,15 @@ impl ReadingWorld {
     pub fn new(region: &str, #[cfg(feature = "local")] endpoint: Option<String>) -> Self {
         #[cfg(feature = "local")]
         let client = match endpoint {
-            Some(_) => aws_smithy_http_client::Builder::new().build_http(),
-            None => https_client(),
+            Some(_) => outgoing::plain_too(),
+            None => outgoing::https(),
         };
         #[cfg(not(feature = "local"))]
-        let client = https_client();
+        let client = outgoing::https();
         let builder = SdkConfig::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(Region::new(region.to_owned()))
-            .credentials_provider(credentials(region, &client))
+            .credentials_provider(credentials(region))
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
@@ -102,10 +102,10 @@ impl ReadingWorld {
 }
 
 /// The metadata services are on the instance itself and speak plain HTTP; no proxy is asked.
-pub(crate) fn credentials(region: &str, client: &SharedHttpClient) -> SharedCredentialsProvider {
+pub(crate) fn credentials(region: &str) -> SharedCredentialsProvider {
     let config = ProviderConfig::empty()
         .with_region(Some(Region::new(region.to_owned())))
-        .with_http_client(client.clone());
+        .with_http_client(outgoing::plain_too());
     let container = EcsCredentialsProvider::builder().configure(&config).build();
     let metadata = aws_config::imds::Client::builder().configure(&config);
     // No variable and no file says where it is.

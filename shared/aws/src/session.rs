@@ -4,15 +4,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_sdk_kms::config::BehaviorVersion;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::{SharedCredentialsProvider, SharedHttpClient};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use provisioning::ports::{Clock, Pace, Workload};
 use provisioning::principals::RoleArn;
@@ -21,6 +17,7 @@ use provisioning::store::Store;
 use crate::audit::JsonLines;
 #[cfg(feature = "reading")]
 use crate::auditing::Auditor;
+use crate::outgoing;
 use crate::pacing::Pacer;
 use crate::rates::Rates;
 use crate::settings::{Settings, SigningKeyArn};
@@ -56,11 +53,11 @@ impl AwsWorld {
     pub fn new(settings: Settings) -> Self {
         #[cfg(feature = "local")]
         let client = match settings.endpoint {
-            Some(_) => aws_smithy_http_client::Builder::new().build_http(),
-            None => https_client(),
+            Some(_) => outgoing::plain_too(),
+            None => outgoing::https(),
         };
         #[cfg(not(feature = "local"))]
-        let client = https_client();
+        let client = outgoing::https();
         Self::through(settings, client)
     }
 
@@ -214,39 +211,16 @@ pub(crate) fn config_of_a_reader(
 ) -> SdkConfig {
     #[cfg(feature = "local")]
     let client = match endpoint {
-        Some(_) => aws_smithy_http_client::Builder::new().build_http(),
-        None => https_client(),
+        Some(_) => outgoing::plain_too(),
+        None => outgoing::https(),
     };
     #[cfg(not(feature = "local"))]
-    let client = https_client();
+    let client = outgoing::https();
     config(
         region.to_owned(),
-        crate::reading::credentials(region, &client),
+        crate::reading::credentials(region),
         Pacer::new(Rates::default()).before(client),
         #[cfg(feature = "local")]
         endpoint,
     )
-}
-
-/// An HTTPS client that trusts Mozilla's roots as compiled in, and neither the system's store nor
-/// a file that an environment variable names. It takes no proxy.
-pub(crate) fn https_client() -> SharedHttpClient {
-    let mut roots = TrustStore::empty();
-    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        roots.add_pem_certificate(pem(root));
-    }
-    let mut context = TlsContext::builder();
-    context = context.with_trust_store(roots);
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-    let context = context.build().expect("roots in memory make a context");
-    builder.tls_context(context).build_https()
-}
-
-fn pem(der: &[u8]) -> String {
-    let body = STANDARD.encode(der);
-    let mut text = String::with_capacity(body.len() + 64);
-    text.push_str("-----BEGIN CERTIFICATE-----\n");
-    text.push_str(&body);
-    text.push_str("\n-----END CERTIFICATE-----\n");
-    text
 }

@@ -3,18 +3,16 @@
 use std::sync::OnceLock;
 
 use http_body_util::Full;
+use https::{Client, Connector, TlsError};
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::ring;
 
 use crate::deadline::Deadline;
 use crate::response_url::ResponseUrl;
-use crate::retrying::until_taken;
+use crate::retrying::{TRY_TIMEOUT, until_taken};
 
 /// The most that is buffered of a response. Only its status matters: its body is never read.
 const MAX_RESPONSE_HEAD: usize = 16 * 1024;
@@ -37,10 +35,8 @@ const MAX_RESPONSE_HEAD: usize = 16 * 1024;
 /// spent on it; no connection outlives its try, since the process may be frozen after it.
 #[derive(Debug, Default)]
 pub struct Responder {
-    client: OnceLock<HttpsClient>,
+    client: OnceLock<Client>,
 }
-
-type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Why an answer did not arrive. It never holds the URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -106,7 +102,7 @@ impl Responder {
         until_taken(deadline.for_sending(), || put(client, &uri, &body)).await
     }
 
-    fn client(&self) -> Result<&HttpsClient, rustls::Error> {
+    fn client(&self) -> Result<&Client, TlsError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -115,7 +111,7 @@ impl Responder {
     }
 }
 
-async fn put(client: &HttpsClient, uri: &Uri, body: &Bytes) -> Result<(), DeliveryFault> {
+async fn put(client: &Client, uri: &Uri, body: &Bytes) -> Result<(), DeliveryFault> {
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::PUT;
     *request.uri_mut() = uri.clone();
@@ -131,18 +127,14 @@ async fn put(client: &HttpsClient, uri: &Uri, body: &Bytes) -> Result<(), Delive
     }
 }
 
-fn make_client() -> Result<HttpsClient, rustls::Error> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    let with_tls = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(ring::default_provider())?;
+fn make_client() -> Result<Client, TlsError> {
     #[cfg(not(feature = "local"))]
-    let with_schemes = with_tls.https_only();
+    let connector = Connector::new(TRY_TIMEOUT)?;
     #[cfg(feature = "local")]
-    let with_schemes = with_tls.https_or_http();
-    let mut builder = Client::builder(TokioExecutor::new());
+    let connector = Connector::plain_too(TRY_TIMEOUT)?;
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.pool_max_idle_per_host(0).retry_canceled_requests(false).http1_max_buf_size(MAX_RESPONSE_HEAD);
-    Ok(builder.build(with_schemes.enable_http1().wrap_connector(http)))
+    Ok(builder.build(connector))
 }
 
 #[cfg(test)]

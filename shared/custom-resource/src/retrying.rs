@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::responder::{DeliveryFault, Undelivered};
 
 /// How long one try may take, from looking up the host to the status of the response.
-const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// About how long the pause after the first try is; each one after is twice as long, up to
 /// [`LONGEST_PAUSE`].
