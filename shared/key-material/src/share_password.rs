@@ -97,7 +97,11 @@ mod tests {
         assert_eq!(SharePassword::parse(password.expose()).unwrap().expose(), password.expose());
         let text = password.expose();
         for bad in ["", &text[..42], &format!("{text}A"), &format!("{text}="), &text.replace('-', "+")] {
-            assert_eq!(SharePassword::parse(bad).unwrap_err(), KeyMaterialError::InvalidSharePassword, "{bad}");
+            assert_eq!(
+                SharePassword::parse(bad).unwrap_err(),
+                KeyMaterialError::InvalidSharePassword,
+                "{bad}"
+            );
         }
         // The last character has two bits that nothing says anything with.
         let spelled_otherwise = format!("{}t", &text[..42]);

@@ -20,7 +20,7 @@ use crate::roster::{self, NODES_A_PAGE, RosterEntry, RosterIndex};
 use crate::signed::{self, DocumentError, PinnedKeys};
 use crate::store::Store;
 use crate::version_label::VersionLabel;
-use crate::versions::named_by;
+use crate::versions::{Evidence, is_from_before, named_by};
 
 /// The most names that one read asks for (Systems Manager API Reference, `GetParameters`).
 const NAMES_A_READ: usize = 10;
@@ -304,6 +304,16 @@ pub(crate) async fn observe(
     }
     let late = known_late(cluster, &candidates, &records, &awaiting, &secrets);
     secrets.extend(describe_all(world, owner, store, late).await?);
+    // Documents and secrets are looked at side by side: a record that seems to be from before what its node's
+    // secrets hand out is read again, now that they have been looked at.
+    let again = seemingly_from_before(cluster, &keys, &records, &secrets);
+    let reread = read_node_documents(world, cluster, &again).await?;
+    for (&index, [record, _]) in again.iter().zip(reread) {
+        if let Some(text) = record {
+            let checked = NodeRecord::verify(&text, &keys, cluster, index, 0).map(|record| record.at(now));
+            records.insert(index, StoredRecord { text, checked });
+        }
+    }
     secrets.extend(describe_all(world, owner, store, changed_meanwhile(&records, &secrets)).await?);
     let mut observed = Observed {
         keys,
@@ -472,6 +482,21 @@ fn changed_meanwhile(
         _ => None,
     });
     changed.collect()
+}
+
+/// The nodes whose records are from before what their secrets hand out, as far as both were looked at.
+fn seemingly_from_before(
+    cluster: &ClusterName,
+    keys: &PinnedKeys,
+    records: &BTreeMap<NodeIndex, StoredRecord>,
+    secrets: &BTreeMap<Slot, Place>,
+) -> BTreeSet<NodeIndex> {
+    let evidence = Evidence { cluster, keys };
+    let found = secrets.iter().filter(|(slot, place)| {
+        let record = records.get(&slot.index).and_then(|record| record.checked.as_ref().ok());
+        matches!((record, place), (Some(record), Place::Ours(facts)) if is_from_before(record, evidence, slot, facts))
+    });
+    found.map(|(slot, _)| slot.index).collect()
 }
 
 /// Every secret that these nodes may have.

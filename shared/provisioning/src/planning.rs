@@ -15,9 +15,7 @@ use crate::ownership::{Owner, generation_of};
 use crate::ports::SecretFacts;
 use crate::properties::{ClusterSpec, LenientSpec, PropertyFault};
 use crate::publishing::refused;
-use crate::record::NodeRecord;
 use crate::renewing::{Renewal, Tokens};
-use crate::roster::RosterIndex;
 use crate::signed::DocumentError;
 use crate::store::Store;
 use crate::version_label::KeyDigest;
@@ -146,16 +144,7 @@ impl Plan {
             // A record that is older than its node's secret does not know of it.
             let is_unlisted = generation_of(&facts.tags).is_some_and(|made| never_listed.contains(&made));
             let stored = observed.record(slot.index);
-            let is_of_another_token = |record: &NodeRecord| {
-                // Where no operation is under way, what is listed is under the roster's token.
-                let token = observed.index().map(RosterIndex::token);
-                observed.lists(slot.index)
-                    && observed.open_intent().is_none()
-                    && token.is_some_and(|token| record.token() != token)
-            };
-            let is_put_back =
-                |record| is_of_another_token(record) || is_from_before(record, evidence, &slot, facts);
-            if stored.is_some_and(is_put_back) {
+            if stored.is_some_and(|record| is_from_before(record, evidence, &slot, facts)) {
                 let name = spec.cluster.record_parameter(slot.index);
                 return Err(incomplete(name.as_str(), FROM_BEFORE));
             }

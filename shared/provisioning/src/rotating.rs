@@ -660,25 +660,44 @@ impl Rotation {
         record: &NodeRecord,
         keys: &PinnedKeys,
     ) -> Result<(), ProvisionError> {
+        let mut serial = record.serial;
+        let mut refused = self.from_before(world, record, keys).await?;
+        // What is handed out was looked at later than the record, which another rotation may have written since.
+        while let Some(error) = refused {
+            let text = read_one(world, &self.record_name()).await?.unwrap_or_default();
+            let Ok(later) = self.checked(&text, keys) else { return Err(error) };
+            if later.serial <= serial {
+                return Err(error);
+            }
+            serial = later.serial;
+            refused = self.from_before(world, &later, keys).await?;
+        }
+        Ok(())
+    }
+
+    /// What tells that a record is from before what its node's secrets hand out.
+    async fn from_before(
+        &self,
+        world: &impl World,
+        record: &NodeRecord,
+        keys: &PinnedKeys,
+    ) -> Result<Option<ProvisionError>, ProvisionError> {
         let evidence = Evidence { cluster: &self.cluster, keys };
-        each(record.purposes(), async |purpose: Purpose| {
+        let record_name = self.record_name();
+        let found = each(record.purposes(), async |purpose: Purpose| {
             let slot = Slot { index: self.slot.index, purpose };
             let name = self.cluster.secret_name(slot.index, &slot.purpose);
             let facts = world.describe_secret(self.store, &name).await?;
-            let facts = facts.filter(|facts| !facts.scheduled_for_deletion);
-            let record_name = self.record_name();
-            match facts {
-                None => Err(incomplete(
-                    record_name.as_str(),
+            Ok::<_, ProvisionError>(match facts.filter(|facts| !facts.scheduled_for_deletion) {
+                None => Some(
                     "lists a secret that is not in service: update the stack, which makes what is missing",
-                )),
-                Some(facts) if is_from_before(record, evidence, &slot, &facts) => {
-                    Err(incomplete(record_name.as_str(), FROM_BEFORE))
-                }
-                Some(_) => Ok(()),
-            }
+                ),
+                Some(facts) if is_from_before(record, evidence, &slot, &facts) => Some(FROM_BEFORE),
+                Some(_) => None,
+            })
         })
         .await?;
-        Ok(())
+        let fault = found.into_iter().flatten().next();
+        Ok(fault.map(|fault| incomplete(record_name.as_str(), fault)))
     }
 }

@@ -99,7 +99,7 @@ async fn nodes_come_go_and_die_and_the_store_is_away_and_no_call_fails() -> Resu
 
     // The store is away: what runs goes on, and what dies comes back afterwards.
     stage.gate.shut();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_started_again(&after, &stage.statuses(3).await?, &[])?;
     ensure!(stage.log(0).contains("what runs goes on"), "{}", stage.log(0));
     kill(Pid::from_raw(i32::try_from(after[0].pid)?), Signal::SIGKILL)?;

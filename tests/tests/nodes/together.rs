@@ -9,17 +9,17 @@ use crate::stage::{Stage, THRESHOLD, api_key, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_variables() -> Result<()> {
-    together(How::Environment).await
+    Box::pin(together(How::Environment)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_memory_files() -> Result<()> {
-    together(How::MemoryFile).await
+    Box::pin(together(How::MemoryFile)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_private_files() -> Result<()> {
-    together(How::PrivateFile).await
+    Box::pin(together(How::PrivateFile)).await
 }
 
 async fn together(how: How) -> Result<()> {

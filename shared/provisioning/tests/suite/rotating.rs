@@ -668,17 +668,6 @@ fn a_record_that_somebody_put_back_is_not_built_on() {
     let error = world.drive(retired.retire(&world, &pinned())).unwrap().unwrap_err().to_string();
     assert!(error.contains("put an older text back"), "{error}");
     assert_eq!(text(&world), old);
-    // One from before all keys were made anew, by an update.
-    let plain = Declared::nodes(&[0]);
-    let anew = plain.clone().with("Regenerate", "1");
-    let world = in_service(&plain);
-    let old = text(&world);
-    update(&world, &plain, &anew, "update-1").unwrap().unwrap();
-    put_back(&world, &old);
-    let more = anew.clone().with("Applications", vec!["default", "other"]);
-    let error = update(&world, &anew, &more, "update-2").unwrap().unwrap_err().to_string();
-    assert!(error.contains("put an older text back"), "{error}");
-    assert_eq!(text(&world), old);
     // One that lists an application which was removed.
     let world = in_service(&other);
     let old = text(&world);
