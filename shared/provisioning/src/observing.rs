@@ -304,16 +304,7 @@ pub(crate) async fn observe(
     }
     let late = known_late(cluster, &candidates, &records, &awaiting, &secrets);
     secrets.extend(describe_all(world, owner, store, late).await?);
-    // Documents and secrets are looked at side by side: a record that seems to be from before what its node's
-    // secrets hand out is read again, now that they have been looked at.
-    let again = seemingly_from_before(cluster, &keys, &records, &secrets);
-    let reread = read_node_documents(world, cluster, &again).await?;
-    for (&index, [record, _]) in again.iter().zip(reread) {
-        if let Some(text) = record {
-            let checked = NodeRecord::verify(&text, &keys, cluster, index, 0).map(|record| record.at(now));
-            records.insert(index, StoredRecord { text, checked });
-        }
-    }
+    look_again(world, cluster, &keys, now, &mut records, &secrets).await?;
     secrets.extend(describe_all(world, owner, store, changed_meanwhile(&records, &secrets)).await?);
     let mut observed = Observed {
         keys,
@@ -482,6 +473,27 @@ fn changed_meanwhile(
         _ => None,
     });
     changed.collect()
+}
+
+/// Reads records again that seem to be from before what their node's secrets hand out: documents and secrets
+/// are looked at side by side, and by now the secrets have been.
+async fn look_again(
+    world: &impl Publisher,
+    cluster: &ClusterName,
+    keys: &PinnedKeys,
+    now: Timestamp,
+    records: &mut BTreeMap<NodeIndex, StoredRecord>,
+    secrets: &BTreeMap<Slot, Place>,
+) -> Result<(), PortError> {
+    let again = seemingly_from_before(cluster, keys, records, secrets);
+    let documents = read_node_documents(world, cluster, &again).await?;
+    for (&index, [record, _]) in again.iter().zip(documents) {
+        if let Some(text) = record {
+            let checked = NodeRecord::verify(&text, keys, cluster, index, 0).map(|record| record.at(now));
+            records.insert(index, StoredRecord { text, checked });
+        }
+    }
+    Ok(())
 }
 
 /// The nodes whose records are from before what their secrets hand out, as far as both were looked at.

@@ -661,7 +661,7 @@ impl Rotation {
         keys: &PinnedKeys,
     ) -> Result<(), ProvisionError> {
         let mut serial = record.serial;
-        let mut refused = self.from_before(world, record, keys).await?;
+        let mut refused = self.fault_of_record(world, record, keys).await?;
         // What is handed out was looked at later than the record, which another rotation may have written since.
         while let Some(error) = refused {
             let text = read_one(world, &self.record_name()).await?.unwrap_or_default();
@@ -670,13 +670,13 @@ impl Rotation {
                 return Err(error);
             }
             serial = later.serial;
-            refused = self.from_before(world, &later, keys).await?;
+            refused = self.fault_of_record(world, &later, keys).await?;
         }
         Ok(())
     }
 
     /// What tells that a record is from before what its node's secrets hand out.
-    async fn from_before(
+    async fn fault_of_record(
         &self,
         world: &impl World,
         record: &NodeRecord,

@@ -145,8 +145,8 @@ pub(crate) fn envelope_under(key: &str, index: u32, purpose: &str, plain: &[u8])
 impl World {
     /// A cluster of so many nodes, sealed or not.
     pub(crate) fn of(nodes: u32, sealed: bool) -> Self {
-        let mut world = Self::default();
-        world.sealed_under = if sealed { vec![KEY.to_owned()] } else { Vec::new() };
+        let sealed_under = if sealed { vec![KEY.to_owned()] } else { Vec::new() };
+        let mut world = Self { sealed_under, ..Self::default() };
         for index in 0..nodes {
             world.publish(&record(index));
             let environment = format!(
