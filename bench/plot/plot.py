@@ -27,8 +27,8 @@ OURS, OTHERS, BUDGET, INK, PAPER = "#1b6ca8", "#9aa5b1", "#c0392b", "#222b36", "
 def main(figures, plot):
     with open(figures, encoding="utf-8") as file:
         figures = json.load(file)
-    figure, axes = plt.subplots(3, 2, figsize=(12, 9), layout="constrained", facecolor=PAPER)
-    figure.suptitle("node-keys beside a Rust function without an SDK and one in Python", fontsize=13)
+    figure, axes = plt.subplots(4, 2, figsize=(12, 11.5), layout="constrained", facecolor=PAPER)
+    figure.suptitle("node-keys and keyboot-node beside the same in Python, and a Rust function without an SDK", fontsize=13)
     axes = list(axes.flat)
     for axis, panel in zip(axes, figures["bars"]):
         draw_bars(axis, panel)
@@ -41,7 +41,7 @@ def main(figures, plot):
 
 
 def draw_bars(axis, panel):
-    """One bar for each function, with a line over its quartiles and its median beside it."""
+    """One bar for each program, with a line over its quartiles and its median beside it."""
     bars, unit = panel["bars"], panel["unit"]
     places = range(len(bars))
     medians = [bar["median"] for bar in bars]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::measuring::Measured;
 use crate::statistics::Samples;
-use crate::subject::Subject;
+use crate::subject::{Contender, Starter, Subject};
 
 /// A promise, and how it stands.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub(crate) const TO_NEXT: f64 = 5.0;
 pub(crate) const TO_FIRST_CALL: f64 = 1.0 / 20.0;
 /// How much memory a Create of three nodes may take, in MiB.
 pub(crate) const MEMORY: f64 = 24.0;
+/// Which part of what Python takes keyboot-node may take until it is the command.
+pub(crate) const TO_EXEC: f64 = 1.0 / 5.0;
 /// How large the archives may be, in MB.
 pub(crate) const ARCHIVES: [(&str, f64); 3] =
     [("node-keys", 3.0), ("key-rotation", 3.0), ("unanswered", 1.0)];
@@ -48,6 +50,7 @@ pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
     let start = ratio(&measured.to_next, Subject::NodeKeys, Subject::SdkLess);
     let first_call = ratio(&measured.to_first_call, Subject::NodeKeys, Subject::Python);
     let memory = measured.peak_memory.get(&Subject::NodeKeys).cloned().unwrap_or_default();
+    let to_exec = ratio(&measured.to_exec, Starter::KeybootNode, Starter::Python);
     let archive = |function| measured.archives.get(function).copied().unwrap_or(f64::INFINITY);
     let [(_, node_keys), (_, key_rotation), (_, unanswered)] = ARCHIVES;
     vec![
@@ -68,6 +71,12 @@ pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
             allowed: ("less than 24 MiB", MEMORY),
             measured: (format!("{:.1} MiB", memory.median()), memory.median()),
             because: "the pages of the program, and the SDK's clients of four services",
+        },
+        Budget {
+            what: "keyboot-node: start to exec of the command, against Python",
+            allowed: ("at most 1/5", TO_EXEC),
+            measured: (fraction(&to_exec), to_exec.median()),
+            because: "it reads the roster and every peer's record, checks their signatures, and looks at the host",
         },
         Budget {
             what: "node-keys: archive",
@@ -96,7 +105,7 @@ pub(crate) fn all(measured: &Measured) -> Vec<Budget> {
 }
 
 /// How many times the one is the other, round by round.
-pub(crate) fn ratio(samples: &BTreeMap<Subject, Samples>, this: Subject, that: Subject) -> Samples {
+pub(crate) fn ratio<T: Contender>(samples: &BTreeMap<T, Samples>, this: T, that: T) -> Samples {
     match (samples.get(&this), samples.get(&that)) {
         (Some(this), Some(that)) => this.over(that),
         _ => Samples::default(),

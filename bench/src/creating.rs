@@ -12,7 +12,7 @@ use rig::cluster;
 use rig::receiver::Receiver;
 use rig::runtime::{Function, Outcome};
 
-use crate::subject::{Programs, Subject};
+use crate::subject::{Contender as _, Programs, Subject};
 
 /// How long Lambda lets node-keys run, as template.yaml says.
 const TIME: Duration = Duration::from_mins(5);
@@ -86,6 +86,20 @@ pub(crate) async fn start(programs: &Programs, subject: Subject, stack: &KmsStac
     let ready = function.ready(PATIENCE).await;
     let ended = function.end().await?;
     ready.with_context(|| format!("{} never asked for an event: {}", subject.name(), ended.printed()))
+}
+
+/// Has node-keys make the keys of a cluster that is there for something else.
+pub(crate) async fn make(programs: &Programs, stack: &KmsStack, nodes: u32) -> Result<()> {
+    let receiver = Receiver::start().await?;
+    let event = event(stack, nodes, &receiver.url("/answer"));
+    let environment = programs.environment_on_the_double(Subject::NodeKeys, stack, None);
+    let mut function = Function::start(&programs.of(Subject::NodeKeys, true), &environment).await?;
+    function.invoke(event, TIME).await?;
+    let answer = receiver.so_far().await.pop();
+    let ended = function.end().await?;
+    let answer = answer.with_context(|| format!("there was no answer: {}", ended.printed()))?.json()?;
+    ensure!(answer["Status"] == "SUCCESS", "the cluster was not made: {}", answer["Reason"]);
+    Ok(())
 }
 
 /// Starts a function and has it make a cluster's keys.

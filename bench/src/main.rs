@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: node-keys beside a Rust function without an SDK and one in Python, in one run.
+//! `cargo xtask bench`: node-keys beside a Rust function without an SDK and one in Python, and keyboot-node
+//! beside a script in Python, in one run.
 
 mod budgets;
 mod building;
 mod creating;
+mod executing;
 mod machine;
 mod measuring;
 mod plot;
@@ -23,13 +25,14 @@ use machine::Machine;
 use measuring::Plan;
 use terminal::{complain, headline, say};
 
-/// Measures node-keys beside a Rust function without an SDK and one in Python with crhelper and boto3
+/// Measures node-keys and keyboot-node beside the same in Python with boto3, and beside the least in Rust
 ///
-/// All of them are built as they are deployed (node-keys once more with the feature `local`), started in
-/// turns and given the same Create of three nodes, against the contract double. A table and a plot are
-/// written, and the budgets are shown beside what was measured. A budget that is missed fails nothing:
-/// only a run that breaks does. Nothing else should run on the machine meanwhile. The first build takes
-/// a quarter of an hour or more, most of it in two links of node-keys; measuring takes some five minutes.
+/// The functions are built as they are deployed (node-keys once more with the feature `local`), started in
+/// turns and given the same Create of three nodes, against the contract double. keyboot-node is built alike,
+/// and becomes a node's command in turns with a script that does so. A table and a plot are written, and the
+/// budgets are shown beside what was measured. A budget that is missed fails nothing: only a run that breaks
+/// does. Nothing else should run on the machine meanwhile. The first build takes half an hour or more, most
+/// of it in the links of node-keys and keyboot-node, two each; measuring takes some five minutes.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {

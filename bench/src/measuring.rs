@@ -1,6 +1,6 @@
 //! What is measured, and in which order.
 //!
-//! Everything that is compared is measured in the same rounds, one function after the other, each
+//! Everything that is compared is measured in the same rounds, one program after the other, each
 //! round beginning with another one: what else the machine does falls on all of them alike. The
 //! first rounds warm the page cache and compile Python's modules, and count for nothing.
 
@@ -12,10 +12,11 @@ use contract_double::Double;
 use contract_double::deploy::KmsStack;
 
 use crate::budgets;
-use crate::building::archive_size;
+use crate::building::{archive_size, node_size};
 use crate::creating::{Conditions, Create, create, start};
+use crate::executing::{Node, Way};
 use crate::statistics::Samples;
-use crate::subject::{Programs, Subject};
+use crate::subject::{Contender as _, Programs, Starter, Subject};
 use crate::terminal::{headline, say};
 
 /// The nodes of the cluster that every function makes.
@@ -51,6 +52,14 @@ pub(crate) struct Measured {
     pub(crate) waits: Vec<Waits>,
     /// Creates of clusters of several sizes.
     pub(crate) sizes: Vec<Scaled>,
+    /// From the start of the process until the command that it became has ended.
+    pub(crate) to_exec: BTreeMap<Starter, Samples>,
+    /// The most memory in use by then.
+    pub(crate) exec_memory: BTreeMap<Starter, Samples>,
+    /// How each gets to its command.
+    pub(crate) ways: BTreeMap<Starter, Way>,
+    /// The size of keyboot-node, in MB (of 1,000,000 bytes).
+    pub(crate) node_size: f64,
     /// Sizes of the functions' archives, in MB (of 1,000,000 bytes).
     pub(crate) archives: BTreeMap<&'static str, f64>,
 }
@@ -81,6 +90,8 @@ pub(crate) struct Scaled {
 
 /// Measures everything.
 pub(crate) async fn measure(programs: &Programs, plan: &Plan) -> Result<Measured> {
+    #[expect(clippy::cast_precision_loss, reason = "a program has some millions of bytes")]
+    let node_size = node_size()? as f64 / 1e6;
     let mut measured = Measured {
         to_next: BTreeMap::new(),
         to_first_call: BTreeMap::new(),
@@ -88,6 +99,10 @@ pub(crate) async fn measure(programs: &Programs, plan: &Plan) -> Result<Measured
         peak_memory: BTreeMap::new(),
         waits: Vec::new(),
         sizes: Vec::new(),
+        to_exec: BTreeMap::new(),
+        exec_memory: BTreeMap::new(),
+        ways: BTreeMap::new(),
+        node_size,
         archives: BTreeMap::new(),
     };
     for (function, _) in budgets::ARCHIVES {
@@ -98,18 +113,19 @@ pub(crate) async fn measure(programs: &Programs, plan: &Plan) -> Result<Measured
     headline(&format!("{} rounds, and {} before them to warm up", plan.rounds, plan.warm_ups));
     let double = Double::start().await?;
     let stack = KmsStack::deploy(&double, [])?;
+    let node = Node::of_a_cluster(programs, NODES).await?;
+    measured.ways = node.ways(programs).await?;
     for round in 0..plan.warm_ups + plan.rounds {
         let counts = round >= plan.warm_ups;
-        measured.round(programs, &stack, round, counts).await?;
+        measured.round(programs, &stack, &node, round, counts).await?;
         if counts {
-            let of = |times: &BTreeMap<Subject, Samples>, subject| {
-                times.get(&subject).map(Samples::median).unwrap_or_default()
-            };
+            let median = |samples: Option<&Samples>| samples.map(Samples::median).unwrap_or_default();
             say(&format!(
-                "round {}: so far {:.1} ms to the first event, {:.1} ms to the first call",
+                "round {}: so far {:.1} ms to the first event, {:.1} ms to the first call, {:.1} ms to exec",
                 round + 1 - plan.warm_ups,
-                of(&measured.to_next, Subject::NodeKeys),
-                of(&measured.to_first_call, Subject::NodeKeys),
+                median(measured.to_next.get(&Subject::NodeKeys)),
+                median(measured.to_first_call.get(&Subject::NodeKeys)),
+                median(measured.to_exec.get(&Starter::KeybootNode)),
             ));
         }
     }
@@ -134,11 +150,12 @@ pub(crate) async fn measure(programs: &Programs, plan: &Plan) -> Result<Measured
 }
 
 impl Measured {
-    /// One round: every start, then every Create.
+    /// One round: every start, then every Create, then every exec.
     async fn round(
         &mut self,
         programs: &Programs,
         stack: &KmsStack,
+        node: &Node,
         round: usize,
         counts: bool,
     ) -> Result<()> {
@@ -157,6 +174,13 @@ impl Measured {
                     samples.entry(subject).or_default().push(milliseconds(time));
                 }
                 self.peak_memory.entry(subject).or_default().push(create.peak_memory_mib());
+            }
+        }
+        for starter in turned(Starter::ALL, round) {
+            let start = node.start(programs, starter).await?;
+            if counts {
+                self.to_exec.entry(starter).or_default().push(milliseconds(start.took));
+                self.exec_memory.entry(starter).or_default().push(start.peak_memory_mib());
             }
         }
         Ok(())
@@ -196,7 +220,7 @@ fn succeeded(create: Create) -> Result<Create> {
 }
 
 /// The same in another order each round.
-fn turned<const N: usize>(mut subjects: [Subject; N], round: usize) -> [Subject; N] {
+fn turned<T, const N: usize>(mut subjects: [T; N], round: usize) -> [T; N] {
     subjects.rotate_left(round % N);
     subjects
 }
@@ -210,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_function_comes_first_as_often_as_any_other() {
+    fn each_comes_first_as_often_as_any_other() {
         let first = |round| turned(Subject::ALL, round)[0];
         assert_eq!([first(0), first(1), first(2)], Subject::ALL);
         assert_eq!(first(3), first(0));

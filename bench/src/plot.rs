@@ -12,7 +12,7 @@ use crate::budgets;
 use crate::building::home;
 use crate::measuring::Measured;
 use crate::statistics::Samples;
-use crate::subject::Subject;
+use crate::subject::{Contender, Starter, Subject};
 
 /// Draws everything into a file.
 pub(crate) fn draw(measured: &Measured, plot: &Path) -> Result<()> {
@@ -33,15 +33,18 @@ fn figures_of(measured: &Measured) -> Value {
     let median = |samples: &BTreeMap<Subject, Samples>, subject| samples.get(&subject).map(Samples::median);
     let of_sdk_less = |times: f64| Some(times * median(&measured.to_next, Subject::SdkLess)?);
     let of_python = |part: f64| Some(part * median(&measured.to_first_call, Subject::Python)?);
+    let of_script = |part: f64| Some(part * measured.to_exec.get(&Starter::Python)?.median());
     let panels = [
         ("Start to the first request for an event", "ms", &measured.to_next, of_sdk_less(budgets::TO_NEXT)),
         ("Start to the first call to AWS", "ms", &measured.to_first_call, of_python(budgets::TO_FIRST_CALL)),
         ("Start to the end of a Create of three nodes", "ms", &measured.whole, None),
         ("Peak memory of a Create of three nodes", "MiB", &measured.peak_memory, Some(budgets::MEMORY)),
     ];
-    let panels = panels.map(|(title, unit, samples, budget)| {
-        json!({ "title": title, "unit": unit, "bars": bars(samples), "budget": budget })
-    });
+    let of_nodes = [
+        ("Start to the exec of a node's command", "ms", &measured.to_exec, of_script(budgets::TO_EXEC)),
+        ("Peak memory up to that exec", "MiB", &measured.exec_memory, None),
+    ];
+    let panels = panels.map(panel).into_iter().chain(of_nodes.map(panel)).collect::<Vec<_>>();
     let sizes = measured.sizes.iter().filter(|size| size.create.failure.is_none());
     let sizes = sizes.map(|size| json!({ "nodes": size.nodes, "memory": size.create.peak_memory_mib() }));
     let archives = budgets::ARCHIVES.map(|(function, budget)| {
@@ -50,11 +53,17 @@ fn figures_of(measured: &Measured) -> Value {
     json!({ "bars": panels, "sizes": sizes.collect::<Vec<_>>(), "archives": archives })
 }
 
-fn bars(samples: &BTreeMap<Subject, Samples>) -> Vec<Value> {
-    let bar = |(subject, samples): (&Subject, &Samples)| {
-        let (low, high) = samples.quartiles();
-        let ours = *subject == Subject::NodeKeys;
-        json!({ "name": subject.name(), "ours": ours, "median": samples.median(), "low": low, "high": high })
+fn panel<T: Contender>(
+    (title, unit, samples, budget): (&str, &str, &BTreeMap<T, Samples>, Option<f64>),
+) -> Value {
+    json!({ "title": title, "unit": unit, "bars": bars(samples), "budget": budget })
+}
+
+fn bars<T: Contender>(samples: &BTreeMap<T, Samples>) -> Vec<Value> {
+    let bar = |(contender, samples): (&T, &Samples)| {
+        let ((low, high), median) = (samples.quartiles(), samples.median());
+        let (name, ours) = (contender.name(), contender.is_ours());
+        json!({ "name": name, "ours": ours, "median": median, "low": low, "high": high })
     };
     samples.iter().map(bar).collect()
 }

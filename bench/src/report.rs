@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::budgets::{self, Budget};
+use crate::executing::Way;
 use crate::machine::Machine;
 use crate::measuring::{DELAYS, Measured, NODES, Plan};
 use crate::statistics::Samples;
-use crate::subject::Subject;
+use crate::subject::{Contender, Starter, Subject};
 
 /// Where the plot is, as seen from the table.
 pub(crate) const PLOT: &str = "benchmarks.svg";
+/// What a call to AWS takes, in milliseconds, where it is told what waits would make of a time.
+const WAIT: f64 = 30.0;
 
 /// Writes the whole table.
 pub(crate) fn markdown(machine: &Machine, plan: &Plan, measured: &Measured, budgets: &[Budget]) -> String {
@@ -21,6 +24,7 @@ pub(crate) fn markdown(machine: &Machine, plan: &Plan, measured: &Measured, budg
         side_by_side(measured),
         waits(measured),
         sizes(measured),
+        starts(measured),
         conditions(),
     ];
     parts.join("\n")
@@ -30,9 +34,9 @@ fn introduction(machine: &Machine, plan: &Plan) -> String {
     format!(
         "# Benchmarks\n\n\
          Written by `cargo xtask bench`; change nothing by hand. {}\n\n\
-         {} rounds count, after {} to warm up. In each round every function is started and used once, in turns. \
-         Figures are medians, and in brackets the quartiles. Ratios are taken within a round. How it is measured, \
-         and what that leaves out, stands at the end.\n",
+         {} rounds count, after {} to warm up. In each round everything that is compared is started and used \
+         once, in turns. Figures are medians, and in brackets the quartiles. Ratios are taken within a round. How \
+         it is measured, and what that leaves out, stands at the end.\n",
         machine.told(),
         plan.rounds,
         plan.warm_ups,
@@ -45,9 +49,7 @@ fn budget(budget: &Budget) -> [String; 4] {
 
 fn side_by_side(measured: &Measured) -> String {
     let rows = Subject::ALL.map(|subject| {
-        let cell = |samples: &BTreeMap<Subject, Samples>, unit| {
-            samples.get(&subject).map_or_else(|| "-".to_owned(), |samples| spread(samples, unit))
-        };
+        let cell = |samples, unit| cell(samples, subject, unit);
         [
             subject.name().to_owned(),
             cell(&measured.to_next, "ms"),
@@ -129,6 +131,52 @@ fn sizes(measured: &Measured) -> String {
     )
 }
 
+fn starts(measured: &Measured) -> String {
+    let rows = Starter::ALL.map(|starter| {
+        let count = |count: fn(&Way) -> usize| {
+            measured.ways.get(&starter).map_or_else(|| "-".to_owned(), |way| count(way).to_string())
+        };
+        [
+            starter.name().to_owned(),
+            cell(&measured.to_exec, starter, "ms"),
+            cell(&measured.exec_memory, starter, "MiB"),
+            count(|way| way.calls),
+            count(|way| way.waits),
+            if starter.is_ours() { format!("{:.2} MB", measured.node_size) } else { "-".to_owned() },
+        ]
+    });
+    let ratio = |samples| budgets::fraction(&budgets::ratio(samples, Starter::KeybootNode, Starter::Python));
+    let is_unlocked = measured.ways.values().any(|way| way.cannot_lock_memory);
+    let locking = if is_unlocked {
+        "here it may not, and where it may, pages count that are not used, too"
+    } else {
+        "here it may, so pages count that are not used, too"
+    };
+    let heads = ["Program", "Start to exec", "Peak memory", "Calls", "Waits by the record", "Size"];
+    table(
+        "The start of a node's command",
+        &format!(
+            "From the start of the process until `/bin/true`, which it becomes, has ended: a node of a cluster of {NODES} fetches \
+             its P2P key and its share-encryption password out of Secrets Manager, has KMS open both envelopes, and \
+             hands them over in the environment of a TSM node. Against Python, keyboot-node needs {} of the time and \
+             {} of the memory. On AWS each wait adds some tens of milliseconds to either: with {WAIT} ms each, \
+             keyboot-node would need 1/{:.1} of the time. It locks its memory where it may: {locking}. The size is that of the \
+             program as it is deployed, not compressed; Python needs an interpreter and the packages of boto3.",
+            ratio(&measured.to_exec),
+            ratio(&measured.exec_memory),
+            with_waits(measured, Starter::Python) / with_waits(measured, Starter::KeybootNode),
+        ),
+        &heads,
+        rows,
+    )
+}
+
+/// The time to exec, in milliseconds, if each wait took [`WAIT`].
+fn with_waits(measured: &Measured, starter: Starter) -> f64 {
+    let waits = measured.ways.get(&starter).and_then(|way| u32::try_from(way.waits).ok()).unwrap_or_default();
+    measured.to_exec.get(&starter).map(Samples::median).unwrap_or_default() + WAIT * f64::from(waits)
+}
+
 fn conditions() -> String {
     String::from(
         "## How it is measured\n\n\
@@ -143,10 +191,24 @@ fn conditions() -> String {
          build with the feature `local` and the same profile.\n\
          - Lambda is a Runtime API on loopback. Nothing limits processor or memory as Lambda does by a function's \
          memory size; on Lambda all these times are longer, and the ratios are what carries over.\n\
-         - Peak memory is the kernel's `VmHWM` of the process after its answer.\n\
+         - Peak memory of a function is the kernel's `VmHWM` of the process after its answer.\n\
          - Where nothing is said of rates, the double takes what comes, and node-keys is told that it may call as \
-         fast.\n",
+         fast.\n\
+         - keyboot-node is built by cargo in the same profile, with the feature `local` for all but its size. The \
+         Python script (`bench/python/exec.py`) hands over the same values, which is checked before the first round. \
+         It believes what it reads, and reads no more than it hands over. keyboot-node reads the roster and every \
+         peer's record as well, checks all signatures and looks at the host. The host has run the node before: of what keyboot-node keeps, only the \
+         file that it writes at every start is written, to a disk (`target/rig`) and with fsync(2).\n\
+         - The time to exec holds what `/bin/true` takes, the same for both, and two attempts to connect to the \
+         instance's metadata service: where its address neither answers nor refuses, they last 0.2 s each.\n\
+         - Peak memory up to exec is the kernel's `ru_maxrss` of the process after its end, which exec(2) does not \
+         set back; it is the larger one of what became the command and of the command. A small program (`bench/src/\
+         bin/stopwatch.rs`) starts both and takes the time, since a process begins with the peak of whoever starts it.\n",
     )
+}
+
+fn cell<T: Contender>(samples: &BTreeMap<T, Samples>, contender: T, unit: &str) -> String {
+    samples.get(&contender).map_or_else(|| "-".to_owned(), |samples| spread(samples, unit))
 }
 
 fn spread(samples: &Samples, unit: &str) -> String {

@@ -1,4 +1,4 @@
-//! The functions that are measured, and how each is started.
+//! What is measured, and how each is started.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,14 @@ use rig::runtime::{self, Environment};
 
 /// What a local build is told where nothing holds it back: so many times AWS's rates.
 const UNPACED: u32 = 1000;
+
+/// What is measured beside others that do the same.
+pub(crate) trait Contender: Copy + Ord {
+    /// Its name in the table and the plot.
+    fn name(self) -> &'static str;
+    /// Whether it is this project's own, and no yardstick.
+    fn is_ours(self) -> bool;
+}
 
 /// A function that is measured.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -24,14 +32,46 @@ impl Subject {
     pub(crate) const ALL: [Self; 3] = [Self::SdkLess, Self::NodeKeys, Self::Python];
     /// Those that make a cluster's keys.
     pub(crate) const MAKERS: [Self; 2] = [Self::NodeKeys, Self::Python];
+}
 
-    /// Its name in the table and the plot.
-    pub(crate) fn name(self) -> &'static str {
+impl Contender for Subject {
+    fn name(self) -> &'static str {
         match self {
             Self::SdkLess => "Rust without an SDK",
             Self::NodeKeys => "node-keys",
             Self::Python => "Python, crhelper and boto3",
         }
+    }
+
+    fn is_ours(self) -> bool {
+        self == Self::NodeKeys
+    }
+}
+
+/// What starts a node's command with its secrets.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Starter {
+    /// Ours.
+    KeybootNode,
+    /// The same with boto3.
+    Python,
+}
+
+impl Starter {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::KeybootNode, Self::Python];
+}
+
+impl Contender for Starter {
+    fn name(self) -> &'static str {
+        match self {
+            Self::KeybootNode => "keyboot-node exec",
+            Self::Python => "Python and boto3",
+        }
+    }
+
+    fn is_ours(self) -> bool {
+        self == Self::KeybootNode
     }
 }
 
@@ -44,6 +84,10 @@ pub(crate) struct Programs {
     pub(crate) shipped: PathBuf,
     /// node-keys of the same profile with the feature `local`, which talks to the double.
     pub(crate) local: PathBuf,
+    /// keyboot-node with the feature `local`, as node-keys: the deployed one is only weighed.
+    pub(crate) keyboot_node: PathBuf,
+    /// What starts programs whose peak memory is asked for after their end.
+    pub(crate) stopwatch: PathBuf,
     /// The interpreter that has the Python function's packages.
     pub(crate) interpreter: PathBuf,
 }
@@ -89,7 +133,7 @@ impl Programs {
     }
 }
 
-/// The folder of the Python function.
+/// The folder of the Python function, and of the script beside keyboot-node.
 pub(crate) fn python() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/python"))
 }
