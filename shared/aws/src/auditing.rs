@@ -17,7 +17,7 @@ use provisioning::principals::RoleArn;
 use provisioning::store::Store;
 use reading::ReadError;
 
-use crate::failure::failure;
+use crate::failure::{THIS_ACCOUNT, failure, read_failure};
 use crate::session::AwsWorld;
 use crate::settings::SigningKeyArn;
 
@@ -184,22 +184,14 @@ fn incomplete(status: &DescribeStackDriftDetectionStatusOutput) -> Option<String
 
 /// Why a call on something failed. Of the service's answer only the code is taken over.
 fn why(name: &str, error: PortError) -> ReadError {
-    let name = name.to_owned();
-    match error {
-        PortError::Denied { what, code } => {
+    let permission = match &error {
+        PortError::Denied { what, .. } => {
             let call = what.split(' ').next().unwrap_or_default();
-            let is_it = |permission: &&str| permission.rsplit(':').next() == Some(call);
-            ReadError::Denied {
-                account: "this account".into(),
-                permission: PERMISSIONS.into_iter().find(is_it).unwrap_or("a call"),
-                name,
-                code,
-            }
+            PERMISSIONS.into_iter().find(|permission| permission.rsplit(':').next() == Some(call))
         }
-        PortError::Unavailable { code, .. } => ReadError::Unavailable { name, code },
-        PortError::Refused { code, .. } => ReadError::Refused { name, code },
-        _ => ReadError::Refused { name, code: "unexpected".into() },
-    }
+        _ => None,
+    };
+    read_failure(error, THIS_ACCOUNT.into(), permission.unwrap_or("a call"), name)
 }
 
 #[cfg(test)]

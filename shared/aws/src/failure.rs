@@ -6,6 +6,8 @@ use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use provisioning::ports::PortError;
+#[cfg(feature = "reading")]
+use reading::ReadError;
 
 /// The code of a service's answer, where there was one.
 pub(crate) fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
@@ -27,6 +29,27 @@ pub(crate) fn failure<E: ProvideErrorMetadata>(call: &str, object: &str, error: 
         (Some(code), _) => PortError::Refused { what, code: printable(code) },
         (None, Some(status)) => PortError::Refused { what, code: status.as_u16().to_string() },
         (None, None) => PortError::Unavailable { what, code: "no answer".into() },
+    }
+}
+
+/// Whose something is where its name does not tell.
+#[cfg(feature = "reading")]
+pub(crate) const THIS_ACCOUNT: &str = "this account";
+
+/// The same in a reader's words: what failed is the use of `permission` on `name`, which is `account`'s.
+#[cfg(feature = "reading")]
+pub(crate) fn read_failure(
+    error: PortError,
+    account: String,
+    permission: &'static str,
+    name: &str,
+) -> ReadError {
+    let name = name.to_owned();
+    match error {
+        PortError::Denied { code, .. } => ReadError::Denied { account, permission, name, code },
+        PortError::Unavailable { code, .. } => ReadError::Unavailable { name, code },
+        PortError::Refused { code, .. } => ReadError::Refused { name, code },
+        _ => ReadError::Refused { name, code: "unexpected".into() },
     }
 }
 

@@ -33,9 +33,18 @@ use tokio::time::timeout;
 /// How long connecting may take where the SDK sets no limit. It always does.
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// The way to AWS, or to the emulator that a local build was told of.
+pub(crate) fn client_to(#[cfg(feature = "local")] endpoint: Option<&str>) -> SharedHttpClient {
+    #[cfg(feature = "local")]
+    if endpoint.is_some() {
+        return plain_too();
+    }
+    https()
+}
+
 /// A client that trusts Mozilla's roots as compiled in, and neither the system's store nor a file that an
 /// environment variable names. It takes no proxy, and `https` alone.
-pub(crate) fn https() -> SharedHttpClient {
+fn https() -> SharedHttpClient {
     through(Connector::new)
 }
 

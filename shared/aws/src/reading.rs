@@ -14,12 +14,9 @@ use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_kms::config::BehaviorVersion;
 use aws_sdk_kms::error::SdkError;
 use aws_sdk_kms::primitives::Blob;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::SharedCredentialsProvider;
@@ -28,14 +25,12 @@ use provisioning::sealing::SealedSecret;
 use reading::ReadError;
 use reading::ports::{DocumentReader, Opened, Opener, SecretReader, StoredText};
 
-use crate::failure::failure;
+use crate::failure::{THIS_ACCOUNT, failure, read_failure};
 use crate::outgoing;
+use crate::session::{Tries, config};
 
-/// Attempts for one call, the first included: somebody waits for a node to start.
-const ATTEMPTS: u32 = 4;
-/// How long one attempt may take to connect, and in all.
-const CONNECT: Duration = Duration::from_secs(3);
-const ATTEMPT: Duration = Duration::from_secs(10);
+/// Somebody waits for a node to start.
+const IMPATIENT: Tries = Tries { attempts: 4, attempt: Duration::from_secs(10) };
 /// Where the metadata service of an instance is (EC2 User Guide, "Use the Instance Metadata Service").
 #[cfg(not(feature = "local"))]
 const METADATA: &str = "http://169.254.169.254";
@@ -56,36 +51,19 @@ impl ReadingWorld {
     /// emulators only.
     #[must_use]
     pub fn new(region: &str, #[cfg(feature = "local")] endpoint: Option<String>) -> Self {
-        #[cfg(feature = "local")]
-        let client = match endpoint {
-            Some(_) => outgoing::plain_too(),
-            None => outgoing::https(),
-        };
-        #[cfg(not(feature = "local"))]
-        let client = outgoing::https();
-        let builder = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::v2026_01_12())
-            .region(Region::new(region.to_owned()))
-            .credentials_provider(credentials(region))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
-            )
-            .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
-                aws_smithy_async::rt::sleep::TokioSleep::new(),
-            ))
-            .http_client(client);
-        #[cfg(feature = "local")]
-        let builder = match endpoint {
-            Some(endpoint) => builder.endpoint_url(endpoint),
-            None => builder,
-        };
-        Self {
-            config: builder.build(),
-            kms: OnceLock::new(),
-            secrets: OnceLock::new(),
-            parameters: OnceLock::new(),
-        }
+        let client = outgoing::client_to(
+            #[cfg(feature = "local")]
+            endpoint.as_deref(),
+        );
+        let config = config(
+            region.to_owned(),
+            credentials(region),
+            client,
+            IMPATIENT,
+            #[cfg(feature = "local")]
+            endpoint,
+        );
+        Self { config, kms: OnceLock::new(), secrets: OnceLock::new(), parameters: OnceLock::new() }
     }
 
     fn kms(&self) -> &aws_sdk_kms::Client {
@@ -183,18 +161,15 @@ where
         return ReadError::NoCredentials { name };
     }
     match failure("", &name, error) {
-        PortError::Denied { code, .. } => {
-            let account = name.split(':').nth(4).filter(|account| account.len() == 12);
-            let account = account.map_or_else(|| "this account".to_owned(), |id| format!("account {id}"));
-            ReadError::Denied { account, permission, name, code }
-        }
         PortError::Refused { code, .. } if NOT_THERE.contains(&code.as_str()) => ReadError::NotFound {
             name,
             hint: "the node's record names a version of it that is not there (any more)",
         },
-        PortError::Unavailable { code, .. } => ReadError::Unavailable { name, code },
-        PortError::Refused { code, .. } => ReadError::Refused { name, code },
-        _ => ReadError::Refused { name, code: "unexpected".into() },
+        error => {
+            let account = name.split(':').nth(4).filter(|account| account.len() == 12);
+            let account = account.map_or_else(|| THIS_ACCOUNT.to_owned(), |id| format!("account {id}"));
+            read_failure(error, account, permission, &name)
+        }
     }
 }
 

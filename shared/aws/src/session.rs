@@ -22,14 +22,21 @@ use crate::pacing::Pacer;
 use crate::rates::Rates;
 use crate::settings::{Settings, SigningKeyArn};
 
-/// Attempts for one call, the first included. Calls are paced, but others in the account call as
-/// well; the SDK backs off between attempts.
-const ATTEMPTS: u32 = 8;
 /// How long one attempt may take to connect.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long one attempt may take in all, with its wait for its turn: of 48 that may wait at once, at
-/// 3 a second. What it takes after that has a limit of its own.
-const ATTEMPT: Duration = Duration::from_secs(40);
+
+/// How often and how long a call is tried.
+#[derive(Clone, Copy)]
+pub(crate) struct Tries {
+    /// Attempts, the first included; the SDK backs off between them.
+    pub(crate) attempts: u32,
+    /// How long one may take in all.
+    pub(crate) attempt: Duration,
+}
+
+/// Calls are paced, but others in the account call as well. An attempt waits for its turn: of 48 that may
+/// wait at once, at 3 a second. What it takes after that has a limit of its own.
+const PACED: Tries = Tries { attempts: 8, attempt: Duration::from_secs(40) };
 
 /// AWS, as one function sees it.
 #[derive(Debug)]
@@ -51,13 +58,10 @@ impl AwsWorld {
     /// Makes the connection's settings; opens nothing and builds no client.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        #[cfg(feature = "local")]
-        let client = match settings.endpoint {
-            Some(_) => outgoing::plain_too(),
-            None => outgoing::https(),
-        };
-        #[cfg(not(feature = "local"))]
-        let client = outgoing::https();
+        let client = outgoing::client_to(
+            #[cfg(feature = "local")]
+            settings.endpoint.as_deref(),
+        );
         Self::through(settings, client)
     }
 
@@ -73,6 +77,7 @@ impl AwsWorld {
             settings.region,
             SharedCredentialsProvider::new(settings.credentials),
             Pacer::new(settings.rates).before(client),
+            PACED,
             #[cfg(feature = "local")]
             settings.endpoint,
         );
@@ -180,19 +185,23 @@ impl Pace for AwsWorld {
 }
 
 /// A connection's settings. Opens nothing.
-fn config(
+pub(crate) fn config(
     region: String,
     credentials: SharedCredentialsProvider,
     client: SharedHttpClient,
+    tries: Tries,
     #[cfg(feature = "local")] endpoint: Option<String>,
 ) -> SdkConfig {
     let builder = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region))
         .credentials_provider(credentials)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(tries.attempts))
         .timeout_config(
-            TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT)
+                .operation_attempt_timeout(tries.attempt)
+                .build(),
         )
         .http_client(client);
     #[cfg(feature = "local")]
@@ -209,17 +218,15 @@ pub(crate) fn config_of_a_reader(
     region: &str,
     #[cfg(feature = "local")] endpoint: Option<String>,
 ) -> SdkConfig {
-    #[cfg(feature = "local")]
-    let client = match endpoint {
-        Some(_) => outgoing::plain_too(),
-        None => outgoing::https(),
-    };
-    #[cfg(not(feature = "local"))]
-    let client = outgoing::https();
+    let client = outgoing::client_to(
+        #[cfg(feature = "local")]
+        endpoint.as_deref(),
+    );
     config(
         region.to_owned(),
         crate::reading::credentials(region),
         Pacer::new(Rates::default()).before(client),
+        PACED,
         #[cfg(feature = "local")]
         endpoint,
     )

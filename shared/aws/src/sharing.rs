@@ -6,10 +6,9 @@
 use aws_sdk_ram::error::SdkError;
 use aws_sdk_ram::types::{ResourceShareInvitation, ResourceShareInvitationStatus};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use provisioning::ports::PortError;
 use reading::ReadError;
 
-use crate::failure::failure;
+use crate::failure::{THIS_ACCOUNT, failure, read_failure};
 use crate::session::config_of_a_reader;
 
 const LISTING: &str = "ram:GetResourceShareInvitations";
@@ -111,13 +110,5 @@ impl From<ResourceShareInvitation> for Invitation {
 
 /// Why a call for `permission` on `name` failed. Of the service's answer only the code is taken over.
 fn why<E: ProvideErrorMetadata>(permission: &'static str, name: &str, error: &SdkError<E>) -> ReadError {
-    let name = name.to_owned();
-    match failure("", &name, error) {
-        PortError::Denied { code, .. } => {
-            ReadError::Denied { account: "this account".into(), permission, name, code }
-        }
-        PortError::Unavailable { code, .. } => ReadError::Unavailable { name, code },
-        PortError::Refused { code, .. } => ReadError::Refused { name, code },
-        _ => ReadError::Refused { name, code: "unexpected".into() },
-    }
+    read_failure(failure("", name, error), THIS_ACCOUNT.into(), permission, name)
 }
