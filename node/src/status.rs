@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use jiff::Timestamp;
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
-use reading::ClusterView;
+use reading::{ClusterView, Roster};
 use serde_json::{Value, json};
 
 /// What is public of a cluster, for programs.
@@ -18,7 +18,7 @@ pub fn to_json(view: &ClusterView, now: Timestamp) -> Value {
         .iter()
         .map(|refusal| json!({"error": refusal.error.to_string(), "index": refusal.index}))
         .collect();
-    let roster = view.roster.as_ref().map(|(index, _)| {
+    let roster = view.roster.as_ref().map(|Roster { index, .. }| {
         json!({
             "generation": index.generation,
             "nodeCount": index.node_count,
@@ -82,7 +82,7 @@ pub fn to_text(view: &ClusterView, now: Timestamp) -> String {
         }
     }
     let mut text = format!("{table}\n");
-    if let Some((index, _)) = &view.roster {
+    if let Some(Roster { index, .. }) = &view.roster {
         let _ = writeln!(
             text,
             "roster: serial {}, {} nodes, digest {} (recomputed), owner {}",

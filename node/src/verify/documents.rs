@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use provisioning::names::ClusterName;
 use provisioning::record::NodeRecord;
 use provisioning::roster::RosterEntry;
-use reading::{ClusterView, ReadError};
+use reading::{ClusterView, ReadError, Roster};
 
 use super::{Check, Finding, Row};
 
@@ -25,7 +25,7 @@ pub(super) fn rows(view: &ClusterView, now: Timestamp) -> Vec<Row> {
         .refused
         .iter()
         .map(|refusal| Finding::of(&refusal.error).row(Check::Record, &name_of(refusal.index)));
-    let entries = view.roster.iter().flat_map(|(_, entries)| entries).filter_map(|entry| {
+    let entries = view.roster.iter().flat_map(|roster| &roster.entries).filter_map(|entry| {
         let record = view.record_at(entry.index, now)?;
         Some(compare(entry, &record).row(Check::RosterEntry, &name_of(entry.index)))
     });
@@ -53,7 +53,7 @@ pub(super) fn unread(cluster: &ClusterName, error: &ReadError) -> Vec<Row> {
 
 fn roster(view: &ClusterView) -> Row {
     let finding = match &view.roster {
-        Some((index, _)) => Finding::ok(format!(
+        Some(Roster { index, .. }) => Finding::ok(format!(
             "signed by a pinned key, serial {}, no higher one was seen here, and its digest, recomputed, is \
              that of its pages, which list {} node(s)",
             index.serial, index.node_count

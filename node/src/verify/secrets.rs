@@ -29,8 +29,8 @@ pub(super) async fn rows(
     now: Timestamp,
 ) -> Result<Vec<Row>, NodeError> {
     let imported = config.whose()?.imported;
-    let index = view.roster.as_ref().map(|(index, _)| index);
-    let is_listed = |node| view.roster.iter().flat_map(|(_, entries)| entries).any(|it| it.index == node);
+    let index = view.roster.as_ref().map(|roster| &roster.index);
+    let is_listed = |node| view.roster.iter().flat_map(|roster| &roster.entries).any(|it| it.index == node);
     let (mut elsewhere, mut secrets) = (Vec::new(), Vec::new());
     for (node, record) in &view.records {
         let is_elsewhere = config.account.is_some() || imported.contains_key(node) && !is_listed(*node);
@@ -41,7 +41,7 @@ pub(super) async fn rows(
             continue;
         }
         let record = record.clone().at(now);
-        secrets.extend(purposes(&record).into_iter().map(|purpose| Secret {
+        secrets.extend(record.purposes().into_iter().map(|purpose| Secret {
             name: view.cluster.secret_name(*node, &purpose),
             slot: Slot { index: *node, purpose },
             record: record.clone(),
@@ -53,15 +53,6 @@ pub(super) async fn rows(
     let checked = stream::iter(&secrets).map(|secret| secret.check(auditing)).buffered(AT_ONCE);
     let checked: Vec<Vec<Row>> = checked.collect().await;
     Ok(checked.into_iter().flatten().chain(elsewhere).collect())
-}
-
-/// What a record tells of a secret for.
-fn purposes(record: &NodeRecord) -> Vec<Purpose> {
-    let share = record.share_version_id.is_some().then_some(Purpose::SharePassword);
-    let management = (!record.management_keys.is_empty()).then_some(Purpose::ManagementKey);
-    let api = record.api_keys.iter().filter(|(_, keys)| !keys.is_empty());
-    let api = api.map(|(application, _)| Purpose::ApiKey(application.clone()));
-    std::iter::once(Purpose::P2pKey).chain(share).chain(management).chain(api).collect()
 }
 
 /// A secret that there has to be, and what it is compared with.

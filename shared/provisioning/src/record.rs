@@ -207,7 +207,8 @@ impl NodeRecord {
     }
 
     /// What the node has secrets for.
-    pub(crate) fn purposes(&self) -> Vec<Purpose> {
+    #[must_use]
+    pub fn purposes(&self) -> Vec<Purpose> {
         let mut purposes = vec![Purpose::P2pKey, Purpose::SharePassword, Purpose::ManagementKey];
         purposes.extend(self.api_keys.keys().cloned().map(Purpose::ApiKey));
         purposes.retain(|purpose| self.knows(purpose));

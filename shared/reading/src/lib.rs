@@ -21,4 +21,4 @@ pub use error::ReadError;
 pub use pins::{Pin, Pins};
 pub use secrets::NodeSecrets;
 pub use seen::Seen;
-pub use view::{ClusterView, Imported, Refusal, Whose};
+pub use view::{ClusterView, Imported, Refusal, Roster, Whose};

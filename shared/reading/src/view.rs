@@ -73,6 +73,17 @@ pub struct Refusal {
     pub error: ReadError,
 }
 
+/// A roster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Roster {
+    /// Its index.
+    pub index: RosterIndex,
+    /// What it lists.
+    pub entries: Vec<RosterEntry>,
+    /// The ARN of the key that has signed it.
+    pub signer: String,
+}
+
 /// What is public of a cluster. Every record in here is signed by a pinned key, and reads as of now.
 #[derive(Clone, Debug)]
 pub struct ClusterView {
@@ -92,8 +103,8 @@ pub struct ClusterView {
     pub refused: Vec<Refusal>,
     /// The peers that are in it as they were believed before, since their present records are not.
     pub kept: Vec<Refusal>,
-    /// The roster and what it lists, where it could be read.
-    pub roster: Option<(RosterIndex, Vec<RosterEntry>)>,
+    /// The roster, where it could be read.
+    pub roster: Option<Roster>,
 }
 
 impl ClusterView {
@@ -110,7 +121,7 @@ impl ClusterView {
     ) -> Result<Self, ReadError> {
         let environment = read_environment(from, whose).await?;
         let roster = read_roster(from, whose, pins, seen).await?;
-        let members = members(whose, roster.as_ref().map(|roster| roster.entries.as_slice()));
+        let members = members(whose, roster.as_ref());
         let elsewhere = environment.iter().flat_map(|environment| &environment.peer_record_arns);
         let elsewhere = elsewhere.filter_map(|arn| Some((node_in(arn, &whose.cluster)?, arn.clone())));
         let own = members.iter().map(|index| {
@@ -128,21 +139,19 @@ impl ClusterView {
         let mut view = Self {
             cluster: whose.cluster.clone(),
             environment,
-            members: members.clone(),
+            members,
             records: BTreeMap::new(),
             texts: BTreeMap::new(),
             refused: Vec::new(),
             kept: Vec::new(),
-            roster: None,
+            roster,
         };
-        let signer = roster.as_ref().map(|roster| roster.signer.as_str());
         for (index, candidates) in found {
             let mut best: Result<(NodeRecord, String), ReadError> =
                 Err(ReadError::NotFound { name: whose.cluster.to_string(), hint: NO_CLUSTER });
             for (address, text) in candidates {
                 let believed = text.and_then(|text| {
-                    // Who makes this roster's nodes says by it which there are: what it has removed stays signed.
-                    if !members.contains(&index) && (whose.nodes.is_some() || is_signed_by(&text, signer)) {
+                    if !view.may_be_of(index, &text) {
                         return Err(ReadError::document(&address, NOT_A_MEMBER));
                     }
                     let (keys, serial) = (pins.of_node(index), seen.record(&whose.cluster, index));
@@ -167,7 +176,6 @@ impl ClusterView {
             }
         }
         view.members.extend(view.records.keys());
-        view.roster = roster.map(|roster| (roster.index, roster.entries));
         Ok(view)
     }
 
@@ -176,12 +184,20 @@ impl ClusterView {
     pub fn keep(&mut self, index: NodeIndex, text: &str, pins: &Pins, seen: &Seen) {
         let Some(at) = self.refused.iter().position(|refusal| refusal.index == index) else { return };
         let serial = seen.record(&self.cluster, index);
-        let is_member = self.members.contains(&index);
         let record = NodeRecord::verify(text, &pins.of_node(index), &self.cluster, index, serial);
-        let Some(record) = record.ok().filter(|_| is_member) else { return };
+        let Some(record) = record.ok().filter(|_| self.may_be_of(index, text)) else { return };
+        self.members.insert(index);
         self.records.insert(index, record);
         self.texts.insert(index, text.to_owned());
         self.kept.push(self.refused.swap_remove(at));
+    }
+
+    /// Whether a text may be of a node of this cluster: of one that is listed, or made elsewhere. Who signs the
+    /// roster says by it which nodes of his there are, since what he has removed stays signed; and who has told
+    /// the nodes has no roster.
+    fn may_be_of(&self, index: NodeIndex, text: &str) -> bool {
+        let is_elsewhere = |roster: &Roster| signer_of(text).as_ref() != Some(&roster.signer);
+        self.members.contains(&index) || self.roster.as_ref().is_some_and(is_elsewhere)
     }
 
     /// The record of a node as it is to be read at a time.
@@ -211,13 +227,6 @@ async fn read_environment(
     let text = text.ok_or_else(|| ReadError::NotFound { name: address.clone(), hint: NO_CLUSTER })?;
     let environment = NodeEnvironment::read(&text, &whose.cluster, index);
     environment.map(Some).map_err(|error| ReadError::document(&address, error))
-}
-
-/// A roster, what it lists, and who signed it.
-struct Roster {
-    index: RosterIndex,
-    entries: Vec<RosterEntry>,
-    signer: String,
 }
 
 /// The roster, unless the nodes are told: then it need not be there for this reader.
@@ -250,15 +259,11 @@ async fn read_roster(
 }
 
 /// The nodes that there are by the word of the reader, or of the roster; his own is one of them.
-fn members(whose: &Whose, listed: Option<&[RosterEntry]>) -> BTreeSet<NodeIndex> {
-    let listed = listed.unwrap_or_default().iter().map(|entry| entry.index);
+fn members(whose: &Whose, roster: Option<&Roster>) -> BTreeSet<NodeIndex> {
+    let listed = roster.into_iter().flat_map(|roster| &roster.entries).map(|entry| entry.index);
     let mut members = whose.nodes.clone().unwrap_or_else(|| listed.collect());
     members.extend(whose.index);
     members
-}
-
-fn is_signed_by(text: &str, signer: Option<&str>) -> bool {
-    signer.is_some() && signer_of(text).as_deref() == signer
 }
 
 /// Reads records, as many at a time as one read takes. One that may not be read keeps no other from being

@@ -17,7 +17,7 @@ fn a_node_sees_itself_its_peers_and_the_roster() {
     let view = view(&world, &of_node(3), &mut Seen::default()).unwrap();
     assert_eq!(indexes(&view), (0..25).collect::<Vec<_>>());
     assert!(view.refused.is_empty());
-    assert_eq!(view.roster.as_ref().unwrap().0.serial, 5);
+    assert_eq!(view.roster.as_ref().unwrap().index.serial, 5);
     assert_eq!(view.environment.unwrap().index, node(3));
     // An auditor is no node.
     let auditor = Whose { index: None, ..of_node(0) };
@@ -232,4 +232,24 @@ fn a_pending_key_is_on_the_same_curve() {
     world.publish(&changed);
     let found = view(&world, &of_node(0), &mut Seen::default()).unwrap();
     assert!(found.refused[0].error.to_string().contains("another curve"));
+}
+
+#[test]
+fn what_was_believed_of_a_node_made_elsewhere_is_kept_and_what_was_removed_is_not() {
+    let other = "arn:aws:kms:eu-central-1:444455556666:key/records";
+    let arn = "arn:aws:ssm:eu-central-1:444455556666:parameter/keyboot/tsm/node/2/record";
+    let pins = Pins::new(vec![pin(SIGNER, 1), pin(other, 2)]).unwrap();
+    let mut world = World::of(1, true);
+    let environment = world.documents.get_mut("/keyboot/tsm/node/0/env").unwrap();
+    *environment = environment.replace("\"peers\"", &format!("\"peerRecordArns\":[\"{arn}\"],\"peers\""));
+    world.documents.insert(arn.into(), "{}".into());
+    let read = |world: &World| {
+        run(reading::ClusterView::read(world, &of_node(0), &pins, &mut Seen::default())).unwrap()
+    };
+    let mut found = read(&world);
+    found.keep(node(2), &sign(&record(2), other, 2), &pins, &Seen::default());
+    assert_eq!((indexes(&found), found.members.len()), (vec![0, 2], 2));
+    let mut found = read(&world);
+    found.keep(node(2), &sign(&record(2), SIGNER, 1), &pins, &Seen::default());
+    assert_eq!(indexes(&found), [0], "a node that this roster does not list is let back in");
 }
