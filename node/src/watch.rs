@@ -345,14 +345,14 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     /// Has the command read its configuration again; where that cannot be written, it goes on as it is, and the
     /// next look tries again.
     fn reload(&mut self, wanted: RunsWith) {
+        if !self.heeds(Signal::SIGHUP) {
+            // It has just begun, and a signal that it does not know yet would end it.
+            return;
+        }
         if let (Some(text), Some(path)) = (&wanted.public, public_file(self.config))
             && let Err(error) = write_whole(path, text, 0o644)
         {
             self.complain(format!("{} cannot be written: {error}", path.display()));
-            return;
-        }
-        if !self.heeds(Signal::SIGHUP) {
-            // It has just begun, and a signal that it does not know yet would end it.
             return;
         }
         self.signal(Signal::SIGHUP);
@@ -422,7 +422,6 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
     async fn stop(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::SIGTERM);
         let mut child = self.child.take()?;
-        let group = child.id();
         let status = tokio::select! {
             status = child.wait() => status.ok(),
             () = sleep(self.patience) => {
@@ -431,7 +430,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
                 child.wait().await.ok()
             }
         };
-        end_group(group);
+        end_group(self.group.take());
         status
     }
 
