@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use contract_double::deploy::{KmsStack, STACK_ID};
 use contract_double::{Double, Pattern, Twist, sequential_rounds};
 use rig::cloud::Cloud;
+use rig::nodes::ACCEPTED;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -29,18 +30,6 @@ const COMMAND: &str = "/bin/true";
 const SHOW: &str = "/usr/bin/env";
 /// What it is handed, as the tables of `keyboot-node` name it.
 const HANDED: [&str; 2] = ["KEYBOOT_P2P_PRIVATE_KEY=", "KEYBOOT_SHARE_ENCRYPTION_PASSWORD="];
-/// What of a developer's machine, or of a container, is not as a node's host has to be. All of it is looked
-/// at all the same.
-const ACCEPTED: [&str; 8] = [
-    "command-is-root",
-    "memory-not-locked",
-    "metadata-reachable",
-    "private-files-swap",
-    "proc-visible",
-    "ptrace",
-    "shared-user",
-    "swap",
-];
 /// How long a call takes while it is counted how often a start waits for one.
 const DELAY: Duration = Duration::from_millis(50);
 

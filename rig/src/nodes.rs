@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 use provisioning::names::{ClusterName, Purpose};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 use crate::cloud::{Cloud, REGION};
 use crate::programs;
@@ -220,8 +221,11 @@ impl Nodes {
     pub fn keyboot_node(&self, mode: &str, index: u32, credentials: &Credentials) -> anyhow::Result<Command> {
         let config = self.folder.path().join(format!("node-{index}.toml"));
         std::fs::write(&config, self.config(index)?)?;
-        let mut command = Command::new(programs::path(programs::KEYBOOT_NODE)?);
+        // It ends with this process, however that ends.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "TERM"])
+            .arg(programs::path(programs::KEYBOOT_NODE)?)
             .arg(mode)
             .arg("--config")
             .arg(&config)
@@ -399,6 +403,24 @@ pub async fn as_client(cloud: &Cloud, cluster: &ClusterName, application: &str) 
     let call = cloud.iam().put_role_policy().role_name(NAME).policy_name("ReadApiKeys");
     call.policy_document(policy.to_string()).send().await?;
     Ok(Cloud::with(cloud.endpoint(), assume(cloud, NAME).await?))
+}
+
+/// The API key of a node, as its client reads it.
+///
+/// # Errors
+///
+/// When he may not, or there is none.
+pub async fn api_key(
+    client: &Cloud,
+    cluster: &ClusterName,
+    application: &str,
+    index: u32,
+) -> anyhow::Result<Zeroizing<String>> {
+    let purpose = Purpose::ApiKey(application.parse()?);
+    let name = cluster.secret_name(index.to_string().parse()?, &purpose);
+    let answer = client.secrets().get_secret_value().secret_id(name.as_str()).send().await;
+    let answer = answer.with_context(|| format!("reading {name}"))?;
+    Ok(Zeroizing::new(answer.secret_string.context("no text")?))
 }
 
 async fn make_role(cloud: &Cloud, name: &str) -> anyhow::Result<()> {

@@ -5,19 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use provisioning::names::{ClusterName, Purpose};
+use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::ministack::MiniStack;
-use rig::nodes::{How, Nodes, as_client, role_of_client, role_of_node};
+use rig::nodes::{How, Nodes, api_key, as_client, role_of_client, role_of_node};
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use stand_in::{Client, NoQuorum, Status};
 use tokio::task::JoinHandle;
-use zeroize::Zeroizing;
 
 use crate::gate::Gate;
 
 pub(crate) const CLUSTER: &str = "keyboot/tsm";
+/// Whose client calls.
+pub(crate) const APPLICATION: &str = "default";
 /// How many nodes have to agree.
 pub(crate) const THRESHOLD: usize = 2;
 
@@ -63,7 +64,7 @@ impl Stage {
         let deployment =
             deployment.with_all(parameters(3).iter().map(|(name, value)| (*name, value.as_str())));
         let stack = deployment.create().await?;
-        let client = as_client(&root, &cluster(), "default").await?;
+        let client = as_client(&root, &cluster(), APPLICATION).await?;
         let gate = Gate::before(&ministack.endpoint()).await?;
         let nodes = Nodes::of(&root, &stack, &cluster(), 4, how).await?.through(&gate.endpoint());
         let mut nodes = change(nodes);
@@ -83,7 +84,7 @@ impl Stage {
         let cloud = self.client.clone();
         Client::new(ports, move |index: u32| {
             let cloud = cloud.clone();
-            async move { api_key(&cloud, index, None).await }
+            async move { api_key(&cloud, &cluster(), APPLICATION, index).await }
         })
     }
 
@@ -109,16 +110,6 @@ impl Stage {
     pub(crate) fn log(&self, index: u32) -> String {
         std::fs::read_to_string(self.nodes.log(index)).unwrap_or_default()
     }
-}
-
-/// The API key of a node, as its client reads it: what is handed out, or what was before.
-pub(crate) async fn api_key(cloud: &Cloud, index: u32, stage: Option<&str>) -> Result<Zeroizing<String>> {
-    let purpose = Purpose::ApiKey("default".parse()?);
-    let name = cluster().secret_name(index.to_string().parse()?, &purpose);
-    let call = cloud.secrets().get_secret_value().secret_id(name.as_str());
-    let answer = call.set_version_stage(stage.map(str::to_owned)).send().await;
-    let answer = answer.with_context(|| format!("reading {name}"))?;
-    Ok(Zeroizing::new(answer.secret_string.context("no text")?))
 }
 
 /// Calls without pause, in the background, until it is asked what came of it.

@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use key_material::{Curve, P2pPrivateKey};
-use rig::nodes::How;
+use rig::nodes::{How, api_key};
 use stand_in::PeerFault;
 
-use crate::stage::{Stage, THRESHOLD, api_key, cluster};
+use crate::stage::{APPLICATION, Stage, THRESHOLD, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_variables() -> Result<()> {
@@ -33,7 +33,7 @@ async fn together(how: How) -> Result<()> {
     ensure!(quorum.is_ok(), "{quorum:?}");
     // Another node's key is a wrong one.
     let ports = stage.nodes.ports();
-    let wrong = api_key(&stage.client, 1, None).await?;
+    let wrong = api_key(&stage.client, &cluster(), APPLICATION, 1).await?;
     let with_wrong = stand_in::Client::new([(0, ports[&0].sdk)], move |_| {
         let wrong = wrong.clone();
         async move { Ok(wrong) }

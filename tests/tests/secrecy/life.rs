@@ -234,25 +234,9 @@ impl Life {
         }
         for entry in listed {
             let name = entry.name.context("a secret without a name")?;
-            let value = self.root.secrets().get_secret_value().secret_id(&name).send().await?;
-            let text = value.secret_string.with_context(|| format!("{name} is no text"))?;
-            let envelope =
-                serde_json::from_str::<Value>(&text).ok().filter(|json| json["sealed"].is_string());
-            let plaintext = match envelope {
-                Some(envelope) => self.open(&envelope).await.with_context(|| format!("opening {name}"))?,
-                None => text.into_bytes(),
-            };
-            secrets.push(Secret::read(&name, &plaintext)?);
+            secrets.push(stored(&self.root, &name).await?);
         }
         Ok(secrets)
-    }
-
-    async fn open(&self, envelope: &Value) -> Result<Vec<u8>> {
-        let context: HashMap<String, String> = serde_json::from_value(envelope["context"].clone())?;
-        let ciphertext = STANDARD.decode(envelope["sealed"].as_str().unwrap_or_default())?;
-        let call = self.root.kms().decrypt().key_id(envelope["keyArn"].as_str().unwrap_or_default());
-        let call = call.set_encryption_context(Some(context)).ciphertext_blob(Blob::new(ciphertext));
-        Ok(call.send().await?.plaintext.context("KMS gave no plaintext")?.into_inner())
     }
 
     /// Updates the client stack, which must end so; gives only the events of this update.
@@ -342,4 +326,24 @@ async fn switch_logs_on(root: &Cloud, function: &str, temporary: &Path) -> Resul
 /// A resource that is there for the stack not to be empty.
 fn anchor() -> Value {
     json!({ "Type": "AWS::SSM::Parameter", "Properties": { "Name": "/anchor", "Type": "String", "Value": "x" } })
+}
+
+/// A secret that is in the store now, as whoever may read it reads it.
+pub(crate) async fn stored(root: &Cloud, name: &str) -> Result<Secret> {
+    let value = root.secrets().get_secret_value().secret_id(name).send().await?;
+    let text = value.secret_string.with_context(|| format!("{name} is no text"))?;
+    let envelope = serde_json::from_str::<Value>(&text).ok().filter(|json| json["sealed"].is_string());
+    let plaintext = match envelope {
+        Some(envelope) => open(root, &envelope).await.with_context(|| format!("opening {name}"))?,
+        None => text.into_bytes(),
+    };
+    Secret::read(name, &plaintext)
+}
+
+async fn open(root: &Cloud, envelope: &Value) -> Result<Vec<u8>> {
+    let context: HashMap<String, String> = serde_json::from_value(envelope["context"].clone())?;
+    let ciphertext = STANDARD.decode(envelope["sealed"].as_str().unwrap_or_default())?;
+    let call = root.kms().decrypt().key_id(envelope["keyArn"].as_str().unwrap_or_default());
+    let call = call.set_encryption_context(Some(context)).ciphertext_blob(Blob::new(ciphertext));
+    Ok(call.send().await?.plaintext.context("KMS gave no plaintext")?.into_inner())
 }

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::life::stored;
+use crate::secret::Secret;
+use crate::spelling::Search;
 use anyhow::{Context as _, Result, ensure};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use provisioning::names::{ClusterName, Purpose};
@@ -22,10 +23,6 @@ use rig::ministack::MiniStack;
 use rig::nodes::{How, Nodes, role_of_node};
 use rig::python::Venv;
 use rig::stack::Deployment;
-use serde_json::Value;
-
-use crate::secret::Secret;
-use crate::spelling::Search;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_given_by_variables_are_in_the_nodes_process_only() -> Result<()> {
@@ -86,16 +83,7 @@ fn pid_of(nodes: &Nodes, index: u32) -> Result<u32> {
 
 /// A secret of a node, as whoever stores it knows it.
 async fn secret(root: &Cloud, record: &NodeRecord, purpose: &Purpose) -> Result<Secret> {
-    let name = record.cluster.secret_name(record.index, purpose);
-    let text = root.secrets().get_secret_value().secret_id(name.as_str()).send().await?.secret_string;
-    let stored: Value = serde_json::from_str(&text.context("no text")?)?;
-    let context: std::collections::HashMap<String, String> =
-        serde_json::from_value(stored["context"].clone())?;
-    let call = root.kms().decrypt().set_encryption_context(Some(context));
-    let call = call.key_id(stored["keyArn"].as_str().context("no key")?);
-    let sealed = STANDARD.decode(stored["sealed"].as_str().context("no envelope")?)?;
-    let opened = call.ciphertext_blob(sealed.into()).send().await?.plaintext.context("nothing opened")?;
-    Secret::read(name.as_str(), opened.as_ref())
+    stored(root, record.cluster.secret_name(record.index, purpose).as_str()).await
 }
 
 /// Searches what the run has brought about: every process's arguments and variables, the memory of whatever

@@ -3,10 +3,10 @@
 
 use anyhow::{Context as _, ensure};
 use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey};
-use provisioning::names::{ClusterName, Purpose};
+use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::cluster::Published;
-use rig::nodes::{How, Nodes, as_client};
+use rig::nodes::{How, Nodes, api_key, as_client};
 use rig::stack::Deployed;
 use stand_in::{CallFault, Client, PeerFault};
 use zeroize::Zeroizing;
@@ -14,6 +14,8 @@ use zeroize::Zeroizing;
 use super::table;
 use crate::terminal::{headline, say, step};
 
+/// Whose client calls.
+const APPLICATION: &str = "default";
 /// How many nodes have to agree.
 const THRESHOLD: usize = 2;
 
@@ -32,9 +34,12 @@ pub(super) async fn show(
         nodes.start(stack, index).await?;
         say(&format!("  node {index} is up: keyboot-node fetched its keys, and became it"));
     }
-    let reader = as_client(cloud, cluster, "default").await?;
+    let reader = as_client(cloud, cluster, APPLICATION).await?;
     let ports = || indexes.iter().map(|index| (*index, nodes.ports()[index].sdk));
-    let client = Client::new(ports(), |index: u32| api_key(reader.clone(), cluster.clone(), index));
+    let client = Client::new(ports(), |index: u32| {
+        let (reader, cluster) = (reader.clone(), cluster.clone());
+        async move { api_key(&reader, &cluster, APPLICATION, index).await }
+    });
 
     let mut rows = table(["node", "process", "fingerprint", "accepts its client", "knows its peers (TLS)"]);
     for &index in &indexes {
@@ -76,13 +81,4 @@ pub(super) async fn show(
         drop(nodes);
         Ok(())
     })
-}
-
-/// The API key of a node, as its client reads it.
-async fn api_key(reader: Cloud, cluster: ClusterName, index: u32) -> anyhow::Result<Zeroizing<String>> {
-    let purpose = Purpose::ApiKey("default".parse()?);
-    let name = cluster.secret_name(index.to_string().parse()?, &purpose);
-    let answer = reader.secrets().get_secret_value().secret_id(name.as_str()).send().await;
-    let answer = answer.with_context(|| format!("reading {name}"))?;
-    Ok(Zeroizing::new(answer.secret_string.context("no text")?))
 }
