@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "sets where core dumps go, for this whole machine"]
+    #[ignore = "sets where core dumps go, for this whole machine: cargo xtask test --host"]
     fn a_program_gets_no_core_dump_either() {
         struct Reset(String);
         impl Drop for Reset {

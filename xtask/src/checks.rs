@@ -30,7 +30,14 @@ pub(crate) struct Options {
     /// Only the checks of templates
     #[arg(long, conflicts_with = "filter")]
     templates: bool,
+    /// Only the tests that change this whole machine for a moment (swap, where core dumps go): as root
+    #[arg(long, conflicts_with_all = ["filter", "templates"])]
+    host: bool,
 }
+
+/// The tests that change the whole machine, and are run when it is asked for only.
+const OF_THE_HOST: [&str; 2] =
+    ["a_node_is_not_swapped_where_its_unit_says_so", "a_program_gets_no_core_dump_either"];
 
 /// Runs everything, or the tests that a filter names.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
@@ -39,6 +46,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let tools = Tools { venv };
     if options.templates {
         tools.templates()?;
+        say("everything passed");
+        return Ok(());
+    }
+    if options.host {
+        functions::build(Build::Local)?;
+        programs::build()?;
+        let ran = ran_any(tools.nextest().args(["--workspace", "--run-ignored", "only"]).args(OF_THE_HOST))?;
+        ensure!(ran, "there are no tests of these names");
         say("everything passed");
         return Ok(());
     }

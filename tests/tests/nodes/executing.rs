@@ -15,6 +15,7 @@ use rig::cloud::Cloud;
 use rig::cluster;
 use rig::ministack::MiniStack;
 use rig::nodes::{How, Nodes, role_of_node};
+use rig::programs;
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use serde_json::Value;
@@ -22,17 +23,17 @@ use serde_json::Value;
 use crate::metadata::Metadata;
 
 /// A stack, and the roles of two nodes that do not run.
-struct Ready {
-    nodes: Nodes,
-    stack: Deployed,
-    deployment: Deployment,
-    root: Cloud,
-    roles: [Credentials; 2],
+pub(crate) struct Ready {
+    pub(crate) nodes: Nodes,
+    pub(crate) stack: Deployed,
+    pub(crate) deployment: Deployment,
+    pub(crate) root: Cloud,
+    pub(crate) roles: [Credentials; 2],
     _ministack: MiniStack,
 }
 
 impl Ready {
-    async fn set() -> Result<Self> {
+    pub(crate) async fn set() -> Result<Self> {
         Self::set_with([]).await
     }
 
@@ -53,7 +54,7 @@ impl Ready {
     }
 
     /// Runs a command as a node's, with what is done to keyboot-node before.
-    fn exec(&self, script: &str, change: impl FnOnce(&mut Command)) -> Result<Output> {
+    pub(crate) fn exec(&self, script: &str, change: impl FnOnce(&mut Command)) -> Result<Output> {
         self.exec_as(0, &self.roles[0], script, change)
     }
 
@@ -76,7 +77,7 @@ fn cluster() -> ClusterName {
 }
 
 /// What a run ended with, and what it said.
-fn ended(output: &Output) -> (Option<i32>, String) {
+pub(crate) fn ended(output: &Output) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -238,7 +239,8 @@ async fn the_command_runs_as_a_user_of_its_own_and_reads_what_is_meant_for_it() 
         return Ok(());
     }
     let ready = Ready::set().await?;
-    let mut keyboot_node = ready.nodes.keyboot_node("exec", 0, &ready.roles[0])?;
+    // The configuration is written with it.
+    ready.nodes.keyboot_node("exec", 0, &ready.roles[0])?;
     // Where every user gets to.
     let open = rig::nodes::open_folder("node-of-its-own")?;
     let config = open.path().join("node.toml");
@@ -248,12 +250,12 @@ async fn the_command_runs_as_a_user_of_its_own_and_reads_what_is_meant_for_it() 
     let text = text.replacen("how = \"environment\"", "how = \"memory-file\"", 1);
     let text = text.replace(&ready.nodes.rendered(0).display().to_string(), &rendered.display().to_string());
     fs::write(&config, text.replacen("\"command-is-root\", ", "", 1))?;
-    let program = keyboot_node.get_program().to_owned();
+    let program = programs::path(programs::KEYBOOT_NODE)?;
     let script = format!(
         "id -u; wc -c < \"$KEYBOOT_P2P_PRIVATE_KEY_FILE\"; grep -c PrivateKey {}; umask; sleep 3",
         rendered.display()
     );
-    keyboot_node = Command::new("sh");
+    let mut keyboot_node = Command::new("sh");
     keyboot_node.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(program).args(["exec", "--config"]);
     keyboot_node.arg(&config).args(["--", "sh", "-c", &script]).env_clear();
     keyboot_node.env("PATH", "/usr/bin:/bin").env("AWS_ENDPOINT_URL", ready.root.endpoint());

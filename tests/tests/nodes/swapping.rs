@@ -29,7 +29,7 @@ while time.time()<end:
 
 /// Needs root, and control groups of version 1: there `memory.memsw.limit_in_bytes` is what `MemorySwapMax=0`
 /// is to version 2. It switches a swap file on for the whole host.
-#[ignore = "switches swap on for the whole host"]
+#[ignore = "switches swap on for the whole host: cargo xtask test --host"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_is_not_swapped_where_its_unit_says_so() -> Result<()> {
     let _swap = SwapFile::on()?;
