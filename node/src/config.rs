@@ -296,6 +296,12 @@ impl Config {
         self.format.ok_or_else(missing)
     }
 
+    /// Where keyboot-node writes what is public of the command's configuration; none where it does not.
+    #[must_use]
+    pub fn public_file(&self) -> Option<&Path> {
+        self.tsm.as_ref()?.config.as_deref()
+    }
+
     /// The keys that the node's secrets are sealed under.
     ///
     /// # Errors

@@ -12,10 +12,8 @@ use reading::ports::World;
 
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::files::write_whole;
 use crate::host::{self, Finding};
 use crate::reader::Reader;
-use crate::runs_with::RunsWith;
 use crate::{clock, hardening, log};
 
 /// What the command does not inherit: keyboot-node's own credentials and settings, by how the names begin.
@@ -59,9 +57,7 @@ impl CommandLine {
 ///
 /// [`NodeError`]: then [`exec`] would fail as well.
 pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeError> {
-    let user = config.user.as_deref().map(find_user).transpose()?;
-    let mut findings = hardening::lock()?;
-    findings.extend(host::missing(&host::Context::of(&config.delivery, user.as_ref())));
+    let (user, mut findings) = prepare_host(config)?;
     // What runs now is the user's other process.
     findings.retain(|finding| finding.name != host::SHARED_USER);
     host::refuse(findings, &config.accepted_findings)?;
@@ -89,9 +85,7 @@ pub async fn exec(
     watcher: Option<u32>,
 ) -> Result<std::convert::Infallible, NodeError> {
     hardening::call_itself(EXEC_NAME);
-    let user = config.user.as_deref().map(find_user).transpose()?;
-    let mut findings: Vec<Finding> = hardening::lock()?;
-    findings.extend(host::missing(&host::Context::of(&config.delivery, user.as_ref())));
+    let (user, findings) = prepare_host(config)?;
     tell(&host::refuse(findings, &config.accepted_findings)?);
     let (reader, now) = (Reader::new(world, config)?, clock::now());
     let view = reader.view().await?;
@@ -102,13 +96,8 @@ pub async fn exec(
         log::say(&format!("node {} is as it was believed before: {}", refusal.index, refusal.error));
     }
     let prepared = reader.prepare(&view, now).await?;
-    RunsWith::of(config, &view, now)?.say(reader.state())?;
-    if let (Some(text), Some(path)) =
-        (&prepared.public, config.tsm.as_ref().and_then(|tsm| tsm.config.as_ref()))
-    {
-        let written = write_whole(path, text, 0o644);
-        written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })?;
-    }
+    prepared.with.say(reader.state())?;
+    prepared.with.write_public(config)?;
     let owner = user.as_ref().map(|user| (user.uid, user.gid));
     let delivered = config.delivery.deliver(&prepared.secrets, owner)?;
     // A value that was in the environment before must not come before the one that counts.
@@ -142,6 +131,14 @@ pub async fn exec(
     let error = process.exec();
     drop(delivered);
     Err(NodeError::Command { command: command.program.display().to_string(), error })
+}
+
+/// Protects this process, and looks who the command is to be and what of the host is missing.
+fn prepare_host(config: &Config) -> Result<(Option<User>, Vec<Finding>), NodeError> {
+    let user = config.user.as_deref().map(find_user).transpose()?;
+    let mut findings = hardening::lock()?;
+    findings.extend(host::missing(&host::Context::of(&config.delivery, user.as_ref())));
+    Ok((user, findings))
 }
 
 fn find_user(name: &str) -> Result<User, NodeError> {

@@ -6,7 +6,8 @@ use reading::{ClusterView, NodeSecrets, Pins, Whose};
 
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::formats::{Handed, tsm};
+use crate::formats::Handed;
+use crate::runs_with::RunsWith;
 use crate::state::State;
 
 /// A cluster, as one configuration sees it.
@@ -26,6 +27,11 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
     /// [`NodeError::Config`] when its pins are none.
     pub fn new(world: &'a W, config: &'a Config) -> Result<Self, NodeError> {
         Ok(Self { world, config, pins: config.pins()?, state: State::below(&config.state) })
+    }
+
+    /// What is kept between two runs.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// Reads what is public, and keeps what was seen. A peer whose record is not believed now is in it as it was
@@ -49,11 +55,6 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
         Ok(view)
     }
 
-    /// What is kept between two runs.
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
     /// The same; keeps nothing.
     ///
     /// # Errors
@@ -75,13 +76,13 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
     }
 }
 
-/// What a command runs with.
+/// What a command is started with.
 #[derive(Debug)]
 pub struct Prepared {
     /// Its secrets.
     pub secrets: Vec<Handed>,
-    /// Its public configuration, where keyboot-node writes it.
-    pub public: Option<String>,
+    /// What can be told of it.
+    pub with: RunsWith,
 }
 
 impl<W: World> Reader<'_, W> {
@@ -96,18 +97,6 @@ impl<W: World> Reader<'_, W> {
         let secrets =
             NodeSecrets::fetch(self.world, view, &self.pins, index, self.config.sealed_under()?, now).await?;
         let secrets = format.convert(&secrets, view, index, now)?;
-        Ok(Prepared { secrets, public: public(self.config, view, now)? })
-    }
-}
-
-/// The public configuration of the command, where keyboot-node writes it.
-///
-/// # Errors
-///
-/// [`NodeError`] when the node's index is not configured, or the cluster cannot be described so.
-pub fn public(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Option<String>, NodeError> {
-    match &config.tsm {
-        Some(tsm) if tsm.config.is_some() => Ok(Some(tsm::render(view, config.index()?, now, &tsm.layout)?)),
-        _ => Ok(None),
+        Ok(Prepared { secrets, with: RunsWith::of(self.config, view, now)? })
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::formats::Format;
-use crate::reader::public;
+use crate::files::write_whole;
+use crate::formats::{Format, tsm};
 use crate::state::State;
 
 /// Where `exec` says what its command was started with.
@@ -44,7 +44,24 @@ impl RunsWith {
             let peers = view.records.keys().filter_map(|peer| view.record_at(*peer, now));
             own.extend(peers.map(|peer| format!("{} {}", peer.index, peer.fingerprint)));
         }
-        Ok(Self { own, public: public(config, view, now)? })
+        let public = match &config.tsm {
+            Some(tsm) if config.public_file().is_some() => {
+                Some(tsm::render(view, config.index()?, now, &tsm.layout)?)
+            }
+            _ => None,
+        };
+        Ok(Self { own, public })
+    }
+
+    /// Writes what is public of it to where the command reads it, if that is keyboot-node's to write.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Write`].
+    pub(crate) fn write_public(&self, config: &Config) -> Result<(), NodeError> {
+        let (Some(text), Some(path)) = (&self.public, config.public_file()) else { return Ok(()) };
+        let written = write_whole(path, text, 0o644);
+        written.map_err(|error| NodeError::Write { path: path.display().to_string(), error })
     }
 
     /// Says that this process runs with it.

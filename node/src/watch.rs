@@ -6,7 +6,7 @@
 //! read, what runs goes on.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -24,7 +24,6 @@ use crate::clock;
 use crate::config::Config;
 use crate::error::NodeError;
 use crate::exec::{CommandLine, EXEC_NAME};
-use crate::files::write_whole;
 use crate::formats::tsm;
 use crate::log::say;
 use crate::reader::Reader;
@@ -349,10 +348,8 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             // It has just begun, and a signal that it does not know yet would end it.
             return;
         }
-        if let (Some(text), Some(path)) = (&wanted.public, public_file(self.config))
-            && let Err(error) = write_whole(path, text, 0o644)
-        {
-            self.complain(format!("{} cannot be written: {error}", path.display()));
+        if let Err(error) = wanted.write_public(self.config) {
+            self.complain(error.to_string());
             return;
         }
         self.signal(Signal::SIGHUP);
@@ -444,8 +441,4 @@ fn end_group(group: Option<u32>) {
     if let Some(group) = group.and_then(|group| i32::try_from(group).ok()) {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-}
-
-fn public_file(config: &Config) -> Option<&Path> {
-    config.tsm.as_ref()?.config.as_deref()
 }
