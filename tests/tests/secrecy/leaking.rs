@@ -8,11 +8,11 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey};
 use rig::stack::Deployment;
 use serde_json::{Value, json};
+use spelling::hex;
 
 use crate::life::Life;
 use crate::places;
 use crate::secret::Secret;
-use crate::spelling::hex;
 
 /// A secret that is made to be leaked, in one spelling.
 pub(crate) struct Canary {

@@ -59,6 +59,8 @@ const DENIALS: &[(&str, &str)] = &[
     ("kms:Sign", "p256-plain"),
     ("ssm:PutParameter", "k256-plain"),
 ];
+/// What a rotation ends with: by then it has made and stored everything.
+const LAST_CALL: &str = "UpdateSecretVersionStage";
 /// The policy that denies one action for a while.
 const DENIAL: &str = "denied-for-a-while";
 /// The stack whose resources the function serves beside its own.
@@ -147,23 +149,28 @@ impl Life {
             cluster("k256-plain", "api-key/default"),
             cluster("k256-envelope", "management-key"),
         ];
-        self.deny_to(&self.rotating_role, "secretsmanager:UpdateSecretVersionStage").await?;
-        let mut begun = Vec::new();
         for secret in &secrets {
-            begun.push((secret, rotating::begin(&self.root, secret).await?));
-        }
-        // Secrets Manager tries again, and by then it may.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        self.allow_again_to(&self.rotating_role).await?;
-        for (secret, version) in &begun {
-            let ended = rotating::wait(&self.root, &[(secret, version)], async || Ok(())).await;
-            if ended.is_err() {
-                // What it gave up is gone on with.
-                let version = rotating::begin(&self.root, secret).await?;
-                rotating::wait(&self.root, &[(secret, &version)], async || Ok(())).await?;
-            }
+            let before = record::read(&self.ministack)?.count();
+            self.deny_to(&self.rotating_role, &format!("secretsmanager:{LAST_CALL}")).await?;
+            let version = rotating::begin(&self.root, secret).await?;
+            // Secrets Manager tries again, and by then it may.
+            let denied = self.wait_for_a_denial(before).await;
+            self.allow_again_to(&self.rotating_role).await?;
+            denied.with_context(|| format!("rotating {secret}"))?;
+            rotating::wait(&self.root, &[(secret, &version)], async || Ok(())).await?;
         }
         Ok(())
+    }
+
+    /// Waits until the last call of a rotation was denied, after the first `skipped` of all calls.
+    async fn wait_for_a_denial(&self, skipped: usize) -> Result<()> {
+        for _ in 0..600 {
+            if record::read(&self.ministack)?.has_denied(&self.rotating_role, LAST_CALL, skipped) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("{LAST_CALL} was not denied within a minute")
     }
 
     /// A Create with bad properties is refused before the function calls anything.

@@ -12,7 +12,6 @@ mod on_a_node;
 mod places;
 mod record;
 mod secret;
-mod spelling;
 
 use std::collections::BTreeSet;
 
@@ -41,7 +40,7 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
     }
     let mut secrets = sent;
     secrets.extend(calls.tokens());
-    let search = Search::new(&secrets);
+    let search = secret::search(&secrets);
 
     let mut findings = Vec::new();
     findings.extend(look(&life, &search, "while the clusters stood", true).await);
@@ -52,7 +51,7 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
     let calls = record::read(&life.ministack).unwrap();
     let mut secrets = all_secrets(&life, &calls);
     secrets.extend(calls.tokens());
-    let search = Search::new(&secrets);
+    let search = secret::search(&secrets);
     findings.extend(look(&life, &search, "after the function had gone", false).await);
     findings.extend(calls.faults(&life.role, NODE_KEYS_OPERATIONS, &search));
     findings.extend(calls.faults(&life.rotating_role, KEY_ROTATION_OPERATIONS, &search));
@@ -60,7 +59,7 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 
     let canaries = leaking::canaries().unwrap();
-    let search = Search::new(canaries.iter().map(|canary| &canary.secret));
+    let search = secret::search(canaries.iter().map(|canary| &canary.secret));
     assert_eq!(look(&life, &search, "before anything leaked", false).await, Vec::<String>::new());
     let leaked = leaking::leak(&life, &canaries).await.unwrap();
     let mut unseen = Vec::new();
@@ -76,7 +75,7 @@ async fn a_secret_is_in_its_store_and_nowhere_else_and_the_search_sees_every_oth
     }
     // The secret part of the response URL is seen in the log when it is printed there.
     let tokens = record::read(&life.ministack).unwrap().tokens();
-    if Search::new(&tokens).in_bytes(&found[places::FUNCTION_LOGS]).is_empty() {
+    if secret::search(&tokens).in_bytes(&found[places::FUNCTION_LOGS]).is_empty() {
         unseen.push("a response URL was printed and not found".to_owned());
     }
     assert!(unseen.is_empty(), "{}", unseen.join("\n"));

@@ -10,8 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::life::stored;
-use crate::secret::Secret;
-use crate::spelling::Search;
+use crate::secret::{self, Secret};
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -23,6 +22,7 @@ use rig::ministack::MiniStack;
 use rig::nodes::{How, Nodes, role_of_node};
 use rig::python::Venv;
 use rig::stack::Deployment;
+use spelling::Search;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_given_by_variables_are_in_the_nodes_process_only() -> Result<()> {
@@ -66,7 +66,7 @@ async fn only_in_the_nodes_process(how: How) -> Result<()> {
             secret(&root, record, &Purpose::SharePassword).await?,
         ];
         let pid = pid_of(&nodes, index.get())?;
-        found.insert(index.get(), Found { pid, search: Search::new(&secrets) });
+        found.insert(index.get(), Found { pid, search: secret::search(&secrets) });
     }
     for (index, node) in &found {
         look_for(&nodes, *index, node, how)?;

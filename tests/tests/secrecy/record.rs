@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rig::ministack::MiniStack;
 use serde_json::Value;
+use spelling::Search;
 
 use crate::secret::Secret;
-use crate::spelling::Search;
 
 /// The operations that take a secret, and the field that it is in.
 const SINKS: &[(&str, &str)] =
@@ -50,6 +50,15 @@ impl Calls {
             call["operation"] == "Answer" && request_of(call).is_some_and(|body| body["Status"] == "FAILED")
         };
         self.0[skipped..].iter().find(failed)?["sequence"].as_u64()
+    }
+
+    /// Whether an operation was denied to a function, after the first `skipped` of all.
+    pub(crate) fn has_denied(&self, role: &str, operation: &str, skipped: usize) -> bool {
+        let denied = |call: &Value| {
+            call["operation"] == operation
+                && call["response"].as_str().is_some_and(|body| body.contains("AccessDenied"))
+        };
+        self.of_role(role, skipped).any(denied)
     }
 
     /// Every secret that the function sent to a store or to a key, those of failed operations too.

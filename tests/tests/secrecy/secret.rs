@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use key_material::{ApiKey, P2pPrivateKey, SharePassword};
 use serde_json::Value;
+use spelling::Search;
 
 /// A secret of a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -86,4 +87,9 @@ fn the_bytes_behind_an_api_key_are_found_again() {
     );
     let secret = Secret::api_key("x", key.expose()).unwrap();
     assert_eq!(secret.cores[1], (0..32).collect::<Vec<u8>>());
+}
+
+/// A search for these secrets, in every spelling.
+pub(crate) fn search<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Search {
+    Search::new(secrets.into_iter().map(|secret| (secret.label.as_str(), secret.cores.as_slice())))
 }

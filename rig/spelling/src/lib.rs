@@ -1,12 +1,12 @@
 //! Every way in which bytes may be spelled in a text, and the search for all of them at once.
+//!
+//! A crate of its own, for it is compiled with the optimizer: a run looks at hundreds of megabytes.
 
 use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-
-use crate::secret::Secret;
 
 /// A part of a secret that counts as the secret: 128 bits of what is random throughout, and enough
 /// of a text that begins with what all begin with.
@@ -15,7 +15,8 @@ const PART: usize = 16;
 const HEAD: usize = 8;
 
 /// A search for many secrets, in every spelling.
-pub(crate) struct Search {
+#[derive(Debug)]
+pub struct Search {
     labels: Vec<String>,
     /// Which heads there are at all, by a hash: most places in a text are ruled out here.
     filter: Vec<bool>,
@@ -23,12 +24,15 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+    /// For secrets, each with its label and the runs of bytes of which each is enough to know it; these
+    /// have at least 16 bytes.
+    #[must_use]
+    pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a [Vec<u8>])>) -> Self {
         let mut search = Self { labels: Vec::new(), filter: vec![false; 1 << 20], needles: HashMap::new() };
-        for secret in secrets {
+        for (label, cores) in secrets {
             let number = search.labels.len();
-            search.labels.push(secret.label.clone());
-            for core in &secret.cores {
+            search.labels.push(label.to_owned());
+            for core in cores {
                 search.add_parts(core, number);
                 // A document that holds the secret in hex or base64 may be spelled once more.
                 search.add_parts(hex(core).as_bytes(), number);
@@ -51,13 +55,15 @@ impl Search {
     }
 
     fn add(&mut self, needle: Vec<u8>, number: usize) {
-        let head: [u8; HEAD] = needle[..HEAD].try_into().unwrap();
+        // Every spelling of a part is longer than a head.
+        let Some(&head) = needle.first_chunk::<HEAD>() else { return };
         self.filter[hash(head)] = true;
         self.needles.entry(head).or_default().push((needle, number));
     }
 
     /// The labels of the secrets that are in these bytes.
-    pub(crate) fn in_bytes(&self, bytes: &[u8]) -> BTreeSet<&str> {
+    #[must_use]
+    pub fn in_bytes(&self, bytes: &[u8]) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
         self.scan(bytes, &mut found);
         // What was escaped twice, such as a JSON text within a JSON text, is unescaped twice, and
@@ -77,35 +83,36 @@ impl Search {
     }
 
     /// The same as the bytes stand, without what may be escaped in them: for what is large.
-    pub(crate) fn plainly_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
+    #[must_use]
+    pub fn plainly_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
         self.scan(bytes, &mut found);
         found
     }
 
     fn scan<'a>(&'a self, bytes: &[u8], found: &mut BTreeSet<&'a str>) {
-        for (at, head) in bytes.windows(HEAD).enumerate() {
-            let head: [u8; HEAD] = head.try_into().unwrap();
+        let mut rest = bytes;
+        while let Some(&head) = rest.first_chunk::<HEAD>() {
             if self.filter[hash(head)]
                 && let Some(needles) = self.needles.get(&head)
             {
-                let hits = needles.iter().filter(|(needle, _)| bytes[at..].starts_with(needle));
+                let hits = needles.iter().filter(|(needle, _)| rest.starts_with(needle));
                 found.extend(hits.map(|(_, number)| self.labels[*number].as_str()));
             }
+            rest = &rest[1..];
         }
     }
 }
 
 fn hash(head: [u8; HEAD]) -> usize {
     let mixed = u64::from_le_bytes(head).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    usize::try_from(mixed >> 44).unwrap()
+    usize::try_from(mixed >> 44).unwrap_or_default()
 }
 
 /// The spellings of some bytes: wherever they stand in a longer run that is spelled so.
 fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
     let hex = hex(bytes);
-    let colons =
-        hex.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap()).collect::<Vec<_>>().join(":");
+    let colons = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
     let numbers = bytes.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
     let hex_numbers = bytes.iter().map(|byte| format!("{byte:#x}")).collect::<Vec<_>>().join(",");
     let mut all = vec![
@@ -125,7 +132,9 @@ fn spellings(bytes: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Bytes in lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn a_part_of_a_secret_is_found_wherever_it_stands_in_base64() {
         let core: Vec<u8> = (0..32).map(|n| n * 7 + 30).collect();
-        let search = Search::new(&[Secret { label: "it".into(), cores: vec![core.clone()] }]);
+        let search = Search::new([("it", &[core.clone()][..])]);
         for before in 0..7 {
             for after in 0..7 {
                 for part in [&core[..], &core[..16], &core[16..]] {
