@@ -10,8 +10,10 @@ use zip::write::SimpleFileOptions;
 
 use crate::python::Venv;
 
-/// Every function of the template, by the name of its package.
+/// Every function of the KMS Stack's template, by the name of its package.
 pub const ALL: [&str; 3] = ["key-rotation", "node-keys", "unanswered"];
+/// Every function of the Core Stack's.
+pub const CORE: [&str; 1] = ["database-login"];
 
 /// The level of compression at which the zip library lets zopfli go over the files three times: deflate
 /// that everybody reads, and three hundredths smaller than at the levels before. More rounds find nothing.
@@ -59,7 +61,7 @@ pub fn archive(name: &str, build: Build) -> anyhow::Result<PathBuf> {
     Ok(bootstrap(name, build)?.with_file_name("bootstrap.zip"))
 }
 
-/// Builds every function in the development profile and packs it.
+/// Builds every function of both stacks in the development profile and packs it.
 ///
 /// All are built at once, so that what they share is compiled once. The two builds differ in a
 /// feature only, so cargo keeps both side by side and each program is copied away before the other
@@ -70,7 +72,7 @@ pub fn archive(name: &str, build: Build) -> anyhow::Result<PathBuf> {
 /// When cargo fails.
 pub fn build(build: Build) -> anyhow::Result<()> {
     let mut cargo = cargo();
-    cargo.args(["build", "--locked"]).args(ALL.iter().flat_map(|name| ["--package", name]));
+    cargo.args(["build", "--locked"]).args(both().flat_map(|name| ["--package", name]));
     if build == Build::Local {
         cargo.args(["--features", "local"]);
     }
@@ -78,7 +80,12 @@ pub fn build(build: Build) -> anyhow::Result<()> {
     if !status.success() {
         bail!("cargo could not build the functions");
     }
-    ALL.iter().try_for_each(|name| keep(name, build))
+    both().try_for_each(|name| keep(name, build))
+}
+
+/// The functions of both stacks.
+fn both() -> impl Iterator<Item = &'static str> {
+    ALL.into_iter().chain(CORE)
 }
 
 /// Builds one function as it is deployed, with cargo-lambda out of [`Venv::packaging`], and gives its

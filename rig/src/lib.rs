@@ -4,15 +4,20 @@
 //! target folder, listens on loopback on ports chosen for the run, and ends with the value that
 //! stands for it.
 
+pub mod asking;
 pub mod calls;
 pub mod cloud;
 pub mod cluster;
+pub mod core_stack;
 pub mod examples;
 pub mod expanded;
 pub mod functions;
+pub mod instances;
+pub mod metadata;
 pub mod ministack;
 pub mod moto;
 pub mod nodes;
+pub mod postgres;
 mod presigned;
 pub mod programs;
 pub mod python;
@@ -44,4 +49,10 @@ pub fn home() -> PathBuf {
 #[must_use]
 pub fn template() -> PathBuf {
     repository().join("template.yaml")
+}
+
+/// The folder of the templates beside it: the Core Stack's, and what deploys both into many accounts.
+#[must_use]
+pub fn stacks() -> PathBuf {
+    repository().join("stacks")
 }

@@ -12,6 +12,8 @@ mod audit;
 pub mod auditing;
 mod failure;
 mod kms;
+#[cfg(feature = "database")]
+mod logins;
 mod outgoing;
 mod pacing;
 mod parameter_store;
@@ -31,6 +33,8 @@ mod stores;
 mod turns;
 
 pub use audit::JsonLines;
+#[cfg(feature = "database")]
+pub use logins::{LoginSettings, Logins};
 pub use rates::Rates;
 pub use session::AwsWorld;
 pub use settings::{Credentials, KeyArnError, Rotator, Settings, SettingsFault, SigningKeyArn};

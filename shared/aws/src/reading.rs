@@ -20,10 +20,12 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::SharedCredentialsProvider;
-use provisioning::ports::PortError;
+use provisioning::ports::{CURRENT, PortError};
 use provisioning::sealing::SealedSecret;
 use reading::ReadError;
-use reading::ports::{DocumentReader, Opened, Opener, SecretReader, StoredText};
+use reading::ports::{
+    CurrentReader, CurrentValue, DocumentReader, Opened, Opener, SecretReader, StoredText, VersionReader,
+};
 
 use crate::failure::{THIS_ACCOUNT, failure, read_failure};
 use crate::outgoing;
@@ -36,6 +38,12 @@ const IMPATIENT: Tries = Tries { attempts: 4, attempt: Duration::from_secs(10) }
 const METADATA: &str = "http://169.254.169.254";
 /// The codes that say that something is not there.
 const NOT_THERE: [&str; 3] = ["ResourceNotFoundException", "ParameterNotFound", "ParameterVersionNotFound"];
+
+/// What to look at where a version is not there that the record names.
+const NO_VERSION: &str = "the node's record names a version of it that is not there (any more)";
+/// The same of a secret that nothing names a version of.
+const NO_CURRENT: &str = "there is no such secret, or it has no current version: look whether whoever makes it \
+                          has (stack and function of the node's database), and whether account and Region are right";
 
 /// AWS, as a reader sees it. A client is built when the first call needs it.
 #[derive(Debug)]
@@ -139,6 +147,33 @@ impl ReadingWorld {
     }
 }
 
+impl CurrentReader for ReadingWorld {
+    async fn fetch_current(&self, arn: &str) -> Result<CurrentValue, ReadError> {
+        let call = self.secrets().get_secret_value().secret_id(arn).version_stage(CURRENT);
+        let answer = call.send().await;
+        let answer =
+            answer.map_err(|error| why_not("secretsmanager:GetSecretValue", arn, NO_CURRENT, &error))?;
+        let (Some(text), Some(version_id)) = (answer.secret_string.map(StoredText::new), answer.version_id)
+        else {
+            return Err(empty(arn));
+        };
+        Ok(CurrentValue { version_id, text })
+    }
+}
+
+impl VersionReader for ReadingWorld {
+    async fn current_version(&self, arn: &str) -> Result<String, ReadError> {
+        let answer = self.secrets().describe_secret().secret_id(arn).send().await;
+        let answer =
+            answer.map_err(|error| why_not("secretsmanager:DescribeSecret", arn, NO_CURRENT, &error))?;
+        let versions = answer.version_ids_to_stages.unwrap_or_default().into_iter();
+        let is_current = |stages: &[String]| stages.iter().any(|stage| stage == CURRENT);
+        let mut current = versions.filter(|(_, stages)| is_current(stages)).map(|(version, _)| version);
+        let missing = || ReadError::NotFound { name: arn.to_owned(), hint: NO_CURRENT };
+        current.next().ok_or_else(missing)
+    }
+}
+
 impl Opener for ReadingWorld {
     async fn open(&self, sealed: &SealedSecret) -> Result<Opened, ReadError> {
         let key = sealed.key_arn();
@@ -156,15 +191,22 @@ fn why<E>(permission: &'static str, name: &str, error: &SdkError<E>) -> ReadErro
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
+    why_not(permission, name, NO_VERSION, error)
+}
+
+/// The same with what to look at where there is nothing of that name.
+fn why_not<E>(permission: &'static str, name: &str, hint: &'static str, error: &SdkError<E>) -> ReadError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
     let name = name.to_owned();
     if has_no_credentials(error) {
         return ReadError::NoCredentials { name };
     }
     match failure("", &name, error) {
-        PortError::Refused { code, .. } if NOT_THERE.contains(&code.as_str()) => ReadError::NotFound {
-            name,
-            hint: "the node's record names a version of it that is not there (any more)",
-        },
+        PortError::Refused { code, .. } if NOT_THERE.contains(&code.as_str()) => {
+            ReadError::NotFound { name, hint }
+        }
         error => {
             let account = name.split(':').nth(4).filter(|account| account.len() == 12);
             let account = account.map_or_else(|| THIS_ACCOUNT.to_owned(), |id| format!("account {id}"));

@@ -1,0 +1,3 @@
+//! Nothing: it is there for the build dependencies, which procedural macros share.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! The login of a node's database, made and rotated by the real function: against PostgreSQL itself behind
+//! TLS, and the contract double for Secrets Manager.
+
+mod ensuring;
+mod privileges;
+mod refusing;
+mod rotating;
+mod secrecy;
+mod stage;
