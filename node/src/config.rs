@@ -1,6 +1,7 @@
 //! What keyboot-node is told: a TOML file, and beside it the few variables that differ between nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use serde::{Deserialize, Deserializer};
 use crate::delivery::Delivery;
 use crate::error::NodeError;
 use crate::formats::Format;
-use crate::formats::tsm::Layout;
+use crate::formats::tsm::{Layout, Login, Variable};
 use crate::host;
 
 /// What keyboot-node is told.
@@ -250,8 +251,71 @@ impl Config {
                      _FILE"
                     .into(),
             ),
+            Some(Format::Tsm) | None => self.refuse_a_login_elsewhere(),
+            Some(_) if self.database_login().is_some() => Err(
+                "`tsm.layout.database.secret` is for `format = \"tsm\"`: another program would get a login that it \
+                 has no use for"
+                    .into(),
+            ),
             _ => Ok(()),
         }
+    }
+
+    /// One client asks for everything, in one Region.
+    fn refuse_a_login_elsewhere(&self) -> Result<(), String> {
+        match self.database_login() {
+            Some((_, login)) if login.secret.region() != self.region => Err(format!(
+                "`tsm.layout.database.secret` is in the Region {}, and `region` is {}: the login of a node's database \
+                 has to be in the same one",
+                login.secret.region(),
+                self.region
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The login at the node's database that the command is handed, and the variable that it is handed in; none
+    /// where keyboot-node has nothing to do with it.
+    pub(crate) fn database_login(&self) -> Option<(&Variable, &Login)> {
+        let database = self.tsm.as_ref()?.layout.database.as_ref()?;
+        Some((&database.data_source_variable, database.login.as_ref()?))
+    }
+
+    /// Refuses to start where somebody else says as well where the database is: one of the two would be passed
+    /// over, and nobody would see which.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`], which names the variable.
+    pub(crate) fn refuse_another_data_source(
+        &self,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<(), NodeError> {
+        let Some((variable, _)) = self.database_login() else { return Ok(()) };
+        let taken = [variable.as_str().to_owned(), format!("{}_FILE", variable.as_str())];
+        let mut names = environment.filter_map(|(name, _)| name.into_string().ok());
+        match names.find(|name| taken.contains(name)) {
+            Some(name) => Err(NodeError::Config(format!(
+                "{name} is set in the environment, and `tsm.layout.database.secret` says where the database's login \
+                 is as well: leave one of them out"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses to start a command that could not know its database again. To be asked as the command's user.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`], which names the file.
+    pub(crate) fn refuse_unreadable_roots(&self) -> Result<(), NodeError> {
+        let Some((_, login)) = self.database_login() else { return Ok(()) };
+        let roots = login.roots.as_str();
+        std::fs::File::open(roots).map(drop).map_err(|error| {
+            NodeError::Config(format!(
+                "`tsm.layout.database.roots`: {roots} cannot be read by the command: {error}"
+            ))
+        })
     }
 
     /// The keys that are believed.
@@ -450,6 +514,37 @@ mod tests {
     }
 
     #[test]
+    fn a_data_source_of_somebody_elses_is_not_passed_over() {
+        let parse = |database: &str| {
+            let text =
+                text().replacen("index = 1", &format!("index = 1\ntsm.layout.database = {database}"), 1);
+            Config::parse(&text, &Overrides::default()).unwrap()
+        };
+        let login = "roots = \"/none/r.pem\", secret = \"arn:aws:secretsmanager:eu-central-1:111122223333:secret:l-AbCdEf\"";
+        let config =
+            parse(&format!("{{ driver = \"postgres\", data-source-variable = \"TSM_URL\", {login} }}"));
+        let refusal = |config: &Config, name: &str| {
+            let set = [("PATH".into(), "/bin".into()), (OsString::from(name), OsString::from("canary"))];
+            config.refuse_another_data_source(set.into_iter()).err().map(|error| error.to_string())
+        };
+        for name in ["TSM_URL", "TSM_URL_FILE"] {
+            let said = refusal(&config, name).unwrap();
+            assert!(
+                said.contains(&format!("{name} is set in the environment")) && !said.contains("canary"),
+                "{said}"
+            );
+        }
+        assert_eq!(refusal(&config, "KEYBOOT_DATABASE_URL"), None);
+        assert!(
+            config.refuse_unreadable_roots().unwrap_err().to_string().contains("/none/r.pem cannot be read")
+        );
+        // Without a secret the variable is whoever's who starts it.
+        let config = parse("{ driver = \"postgres\", data-source-variable = \"TSM_URL\" }");
+        assert_eq!(refusal(&config, "TSM_URL"), None);
+        assert!(config.refuse_unreadable_roots().is_ok());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (from, to, why) in [
             ("index", "indx", "indx"),
@@ -475,6 +570,30 @@ mod tests {
             let error = refused(&text().replacen("index = 1", &format!("index = 1\n{to}"), 1));
             assert!(error.contains(place) && !error.contains("canary"), "{to}: {error}");
         }
+        let login = "tsm.layout.database = { driver = \"postgres\", roots = \"/r.pem\", secret = \"\
+                     arn:aws:secretsmanager:eu-central-1:111122223333:secret:kms/login-AbCdEf\" }";
+        assert!(
+            Config::parse(
+                &text().replacen("index = 1", &format!("index = 1\n{login}"), 1),
+                &Overrides::default()
+            )
+            .is_ok()
+        );
+        for (from, to, why) in [
+            ("eu-central-1", "us-east-1", "in the Region us-east-1, and `region` is eu-central-1"),
+            ("arn:aws:", "canary:", "full ARN of a secret"),
+            ("arn:aws:secretsmanager", "arn:aws:ssm", "full ARN of a secret"),
+            ("postgres", "mysql", "the driver postgres only"),
+            ("\"/r.pem\"", "\"r.pem\"", "absolute path"),
+            ("roots = \"/r.pem\", ", "", "with `secret` belongs `roots`"),
+        ] {
+            let login = login.replacen(from, to, 1);
+            let error = refused(&text().replacen("index = 1", &format!("index = 1\n{login}"), 1));
+            assert!(error.contains(why) && !error.contains("canary"), "{to}: {error}");
+        }
+        let other = text().replacen("\"tsm\"", "\"geth\"", 1);
+        let error = refused(&other.replacen("index = 1", &format!("index = 1\n{login}"), 1));
+        assert!(error.contains("is for `format = \"tsm\"`"), "{error}");
         for (to, why) in
             [("delivery.how = \"memory-file\"", "takes-files"), ("accepted-findings = [\"swop\"]", "swop")]
         {

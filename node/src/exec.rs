@@ -57,6 +57,7 @@ impl CommandLine {
 ///
 /// [`NodeError`]: then [`exec`] would fail as well.
 pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeError> {
+    config.refuse_another_data_source(std::env::vars_os())?;
     let (user, mut findings) = prepare_host(config)?;
     // What runs now is the user's other process.
     findings.retain(|finding| finding.name != host::SHARED_USER);
@@ -68,7 +69,7 @@ pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeErr
         hardening::become_user(user)?;
     }
     host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?;
-    Ok(())
+    config.refuse_unreadable_roots()
 }
 
 /// Becomes the command.
@@ -85,6 +86,7 @@ pub async fn exec(
     watcher: Option<u32>,
 ) -> Result<std::convert::Infallible, NodeError> {
     hardening::call_itself(EXEC_NAME);
+    config.refuse_another_data_source(std::env::vars_os())?;
     let (user, findings) = prepare_host(config)?;
     tell(&host::refuse(findings, &config.accepted_findings)?);
     let (reader, now) = (Reader::new(world, config)?, clock::now());
@@ -104,7 +106,7 @@ pub async fn exec(
     let variables: Vec<String> = prepared
         .secrets
         .iter()
-        .flat_map(|secret| [secret.variable.to_owned(), secret.variable_of_file()])
+        .flat_map(|secret| [secret.variable.to_string(), secret.variable_of_file()])
         .collect();
     drop(prepared);
     if let Some(user) = &user {
@@ -115,6 +117,7 @@ pub async fn exec(
         hardening::end_with_parent(watcher)?;
     }
     tell(&host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?);
+    config.refuse_unreadable_roots()?;
     let mut process = Command::new(&command.program);
     process.args(&command.arguments);
     for (name, _) in std::env::vars_os() {

@@ -117,7 +117,7 @@ async fn main() -> ExitCode {
         say(&fault.to_string());
         return ExitCode::from(78);
     }
-    match run(mode).await {
+    match Box::pin(run(mode)).await {
         Ok(status) => status,
         Err(error) => {
             say(&error.to_string());
@@ -143,7 +143,8 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
                 arguments: run.from.to_arguments(),
                 command: command(run.command)?,
             };
-            Ok(as_code(watch(&world(&config), &config, &launch).await?))
+            let world = world(&config);
+            Ok(as_code(Box::pin(watch(&world, &config, &launch)).await?))
         }
         Mode::Render(from) => {
             let config = from.read()?;
@@ -156,11 +157,12 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
         Mode::Status(Status { from, json }) => {
             let config = from.read()?;
             let (world, now) = (world(&config), clock::now());
-            let view = Reader::new(&world, &config)?.view_without_keeping().await?;
+            let reader = Reader::new(&world, &config)?;
+            let (view, login) = (reader.view_without_keeping().await?, reader.database_login_status().await);
             show(&if json {
-                format!("{:#}", status::to_json(&view, now))
+                format!("{:#}", status::to_json(&view, login.as_ref(), now))
             } else {
-                status::to_text(&view, now)
+                status::to_text(&view, login.as_ref(), now)
             });
             Ok(if view.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -1,14 +1,15 @@
 //! A cluster, as one configuration sees it.
 
 use jiff::Timestamp;
-use reading::ports::{DocumentReader, World};
-use reading::{ClusterView, NodeSecrets, Pins, Whose};
+use reading::ports::{DocumentReader, VersionReader, World};
+use reading::{ClusterView, DatabaseLogin, NodeSecrets, Pins, ReadError, Whose};
 
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::formats::Handed;
+use crate::formats::{Handed, tsm};
 use crate::runs_with::RunsWith;
 use crate::state::State;
+use crate::status;
 
 /// A cluster, as one configuration sees it.
 #[derive(Debug)]
@@ -76,6 +77,27 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
     }
 }
 
+impl<W: VersionReader> Reader<'_, W> {
+    /// The version of the login at the node's database that is current; none where the command is not handed
+    /// one. It reads no secret.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Read`].
+    pub async fn database_login_version(&self) -> Result<Option<String>, NodeError> {
+        let Some((_, login)) = self.config.database_login() else { return Ok(None) };
+        Ok(Some(self.world.current_version(login.secret.as_str()).await?))
+    }
+
+    /// The same to be shown.
+    pub async fn database_login_status(&self) -> Option<status::DatabaseLogin> {
+        let (_, login) = self.config.database_login()?;
+        let version = self.database_login_version().await.transpose()?;
+        let version = version.map_err(|error| error.to_string());
+        Some(status::DatabaseLogin { secret: login.secret.clone(), version })
+    }
+}
+
 /// What a command is started with.
 #[derive(Debug)]
 pub struct Prepared {
@@ -94,9 +116,22 @@ impl<W: World> Reader<'_, W> {
     pub async fn prepare(&self, view: &ClusterView, now: Timestamp) -> Result<Prepared, NodeError> {
         let index = self.config.index()?;
         let format = self.config.format()?;
-        let secrets =
-            NodeSecrets::fetch(self.world, view, &self.pins, index, self.config.sealed_under()?, now).await?;
-        let secrets = format.convert(&secrets, view, index, now)?;
-        Ok(Prepared { secrets, with: RunsWith::of(self.config, view, now)? })
+        let sealed_under = self.config.sealed_under()?;
+        let own = Box::pin(NodeSecrets::fetch(self.world, view, &self.pins, index, sealed_under, now));
+        let (own, login) = futures_util::future::try_join(own, Box::pin(self.database_login())).await?;
+        let mut secrets = format.convert(&own, view, index, now)?;
+        let version = login.map(|(version, handed)| {
+            secrets.push(handed);
+            version
+        });
+        Ok(Prepared { secrets, with: RunsWith::of(self.config, view, version, now)? })
+    }
+
+    /// The login at the node's database that is current, as the command takes it, and its version.
+    async fn database_login(&self) -> Result<Option<(String, Handed)>, ReadError> {
+        let Some((variable, login)) = self.config.database_login() else { return Ok(None) };
+        let fetched = DatabaseLogin::fetch(self.world, &login.secret).await?;
+        let handed = tsm::convert_login(variable, &fetched, &login.roots);
+        Ok(Some((fetched.version_id, handed)))
     }
 }

@@ -18,6 +18,9 @@ const FILE: &str = "running.json";
 pub struct RunsWith {
     /// What it gets when it starts, and not again.
     pub own: Vec<String>,
+    /// The version of the login at its database, which it gets when it starts as well.
+    #[serde(default)]
+    pub database_login: Option<String>,
     /// What it reads from a file that keyboot-node writes.
     pub public: Option<String>,
 }
@@ -30,12 +33,17 @@ struct Running {
 }
 
 impl RunsWith {
-    /// What it has to be at a time.
+    /// What it has to be at a time, with this version of the login at its database, if it gets one.
     ///
     /// # Errors
     ///
     /// [`NodeError`] when the configuration lacks something, or the cluster cannot be described so.
-    pub fn of(config: &Config, view: &ClusterView, now: Timestamp) -> Result<Self, NodeError> {
+    pub fn of(
+        config: &Config,
+        view: &ClusterView,
+        database_login: Option<String>,
+        now: Timestamp,
+    ) -> Result<Self, NodeError> {
         let record = view.record_at(config.index()?, now);
         let mut own: Vec<String> = record.iter().map(|record| record.version_id.clone()).collect();
         own.extend(record.and_then(|record| record.share_version_id));
@@ -50,7 +58,12 @@ impl RunsWith {
             }
             _ => None,
         };
-        Ok(Self { own, public })
+        Ok(Self { own, database_login, public })
+    }
+
+    /// Whether a process that runs with another one has nothing new but what it reads from a file.
+    pub(crate) fn differs_in_public_only(&self, other: &Self) -> bool {
+        (&self.own, &self.database_login) == (&other.own, &other.database_login)
     }
 
     /// Writes what is public of it to where the command reads it, if that is keyboot-node's to write.

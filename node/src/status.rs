@@ -6,12 +6,22 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use jiff::Timestamp;
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
-use reading::{ClusterView, Roster};
+use reading::{ClusterView, Roster, SecretArn};
 use serde_json::{Value, json};
 
-/// What is public of a cluster, for programs.
+/// The login at a node's own database: which version is current, or why that could not be read.
+#[derive(Clone, Debug)]
+pub struct DatabaseLogin {
+    /// The secret that holds it.
+    pub secret: SecretArn,
+    /// The version's id.
+    pub version: Result<String, String>,
+}
+
+/// What is public of a cluster, for programs; beside it what is told of the login at the node's own database,
+/// where it is handed one.
 #[must_use]
-pub fn to_json(view: &ClusterView, now: Timestamp) -> Value {
+pub fn to_json(view: &ClusterView, login: Option<&DatabaseLogin>, now: Timestamp) -> Value {
     let nodes: Vec<Value> = records(view, now).iter().map(node).collect();
     let refused: Vec<Value> = view
         .refused
@@ -29,7 +39,13 @@ pub fn to_json(view: &ClusterView, now: Timestamp) -> Value {
             "store": index.store,
         })
     });
-    json!({"cluster": view.cluster, "nodes": nodes, "refused": refused, "roster": roster, "schema": 1})
+    let mut status =
+        json!({"cluster": view.cluster, "nodes": nodes, "refused": refused, "roster": roster, "schema": 1});
+    if let Some(DatabaseLogin { secret, version }) = login {
+        let (version, error) = (version.as_ref().ok(), version.as_ref().err());
+        status["databaseLogin"] = json!({"error": error, "secret": secret.as_str(), "versionId": version});
+    }
+    status
 }
 
 fn node(record: &NodeRecord) -> Value {
@@ -50,7 +66,7 @@ fn node(record: &NodeRecord) -> Value {
 
 /// The same for people.
 #[must_use]
-pub fn to_text(view: &ClusterView, now: Timestamp) -> String {
+pub fn to_text(view: &ClusterView, login: Option<&DatabaseLogin>, now: Timestamp) -> String {
     let mut table = Table::new();
     table.load_preset(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["node", "purpose", "what tells the key", "version id", "it is"]);
@@ -88,6 +104,15 @@ pub fn to_text(view: &ClusterView, now: Timestamp) -> String {
             "roster: serial {}, {} nodes, digest {} (recomputed), owner {}",
             index.serial, index.node_count, index.sha256, index.owner
         );
+    }
+    match login.map(|login| (&login.secret, &login.version)) {
+        Some((secret, Ok(version))) => {
+            let _ = writeln!(text, "database login: version {version} of {secret} is current");
+        }
+        Some((_, Err(error))) => {
+            let _ = writeln!(text, "database login: {error}");
+        }
+        None => {}
     }
     for refusal in &view.refused {
         let _ = writeln!(text, "node {} is not shown: {}", refusal.index, refusal.error);

@@ -1,21 +1,22 @@
 //! `keyboot-node watch`: keeps a command running with what counts now.
 //!
-//! It reads public documents only, and starts `keyboot-node exec`, which fetches the secrets and becomes the
-//! command: in this process's memory there never is one. It starts the command again where what that runs
-//! with has changed, and not otherwise; each node of a cluster in a turn of its own. Where nothing can be
-//! read, what runs goes on.
+//! It reads public documents, and which version of the login at the node's database is current, and starts
+//! `keyboot-node exec`, which fetches the secrets and becomes the command: in this process's memory there never
+//! is one. It starts the command again where what that runs with has changed, and not otherwise; each node of a
+//! cluster in a turn of its own. Where nothing can be read, what runs goes on.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use futures_util::future::join;
 use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use provisioning::names::NodeIndex;
 use reading::ClusterView;
-use reading::ports::DocumentReader;
+use reading::ports::{DocumentReader, VersionReader};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -65,10 +66,11 @@ impl Launch {
 ///
 /// [`NodeError`] when keyboot-node itself cannot be started: whatever else fails is tried again.
 pub async fn watch(
-    world: &impl DocumentReader,
+    world: &(impl DocumentReader + VersionReader),
     config: &Config,
     launch: &Launch,
 ) -> Result<ExitStatus, NodeError> {
+    config.refuse_another_data_source(std::env::vars_os())?;
     let own_signals = |error| NodeError::Command { command: "signals".into(), error };
     let mut ends = signal(SignalKind::terminate()).map_err(own_signals)?;
     let mut interrupts = signal(SignalKind::interrupt()).map_err(own_signals)?;
@@ -144,6 +146,8 @@ struct Watcher<'a, W> {
     stagger: SignedDuration,
     patience: Duration,
     view: Option<ClusterView>,
+    /// The version of the database's login that is current; none where the last look could not tell.
+    database_login: Option<String>,
     /// What the last look complained of: told once.
     complaint: String,
     child: Option<Child>,
@@ -161,7 +165,7 @@ struct Watcher<'a, W> {
     pause: Duration,
 }
 
-impl<'a, W: DocumentReader> Watcher<'a, W> {
+impl<'a, W: DocumentReader + VersionReader> Watcher<'a, W> {
     fn new(world: &'a W, config: &'a Config, launch: &'a Launch) -> Result<Self, NodeError> {
         let [poll, stagger, patience] = config.watch.durations();
         Ok(Self {
@@ -172,6 +176,7 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
             stagger: SignedDuration::try_from(stagger).unwrap_or(SignedDuration::MAX),
             patience,
             view: None,
+            database_login: None,
             complaint: String::new(),
             child: None,
             group: None,
@@ -191,24 +196,35 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         self.next_look <= now || self.restart.is_some_and(|restart| restart <= now)
     }
 
-    /// Looks at the public documents. What cannot be read changes nothing.
+    /// Looks at the public documents, and at the version of the database's login. What cannot be read changes
+    /// nothing, and the one does not wait for the other.
     async fn look(&mut self) {
         self.next_look = Instant::now() + self.poll;
-        let complaint = match self.reader.view().await {
+        let (view, version) = join(self.reader.view(), self.reader.database_login_version()).await;
+        let mut complaints = Vec::new();
+        match version {
+            Ok(version) => self.database_login = version,
+            Err(error) => {
+                // What was current then may not be what a command gets that starts meanwhile.
+                self.database_login = None;
+                complaints.push(format!("the login at the database stays as it is: {error}"));
+            }
+        }
+        match view {
             Ok(view) => {
                 let refused = view.refused.iter().map(|refusal| ("is left out", refusal));
                 let kept = view.kept.iter().map(|refusal| ("stays as it was", refusal));
-                let refused: Vec<String> = refused
+                let refused = refused
                     .chain(kept)
-                    .map(|(how, refusal)| format!("node {} {how}: {}", refusal.index, refusal.error))
-                    .collect();
-                let unfit = RunsWith::of(self.config, &view, clock::now()).err();
+                    .map(|(how, refusal)| format!("node {} {how}: {}", refusal.index, refusal.error));
+                complaints.extend(refused);
+                let unfit = RunsWith::of(self.config, &view, None, clock::now()).err();
+                complaints.extend(unfit.map(|error| error.to_string()));
                 self.view = Some(view);
-                refused.into_iter().chain(unfit.map(|error| error.to_string())).collect::<Vec<_>>().join("; ")
             }
-            Err(error) => format!("what runs goes on: {error}"),
-        };
-        self.complain(complaint);
+            Err(error) => complaints.push(format!("what runs goes on: {error}")),
+        }
+        self.complain(complaints.join("; "));
     }
 
     fn start(&mut self) -> Result<(), NodeError> {
@@ -223,9 +239,14 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         Ok(())
     }
 
-    /// What the command should run with.
-    fn wanted(&self, now: Timestamp) -> Option<RunsWith> {
-        RunsWith::of(self.config, self.view.as_ref()?, now).ok()
+    /// What a command that runs with something should run with. Where it is not known which login at the
+    /// database is current, that is the one it has.
+    fn wanted(&self, runs_with: &RunsWith, now: Timestamp) -> Option<RunsWith> {
+        let login = self
+            .config
+            .database_login()
+            .and_then(|_| self.database_login.clone().or_else(|| runs_with.database_login.clone()));
+        RunsWith::of(self.config, self.view.as_ref()?, login, now).ok()
     }
 
     /// Waits for the end of the command or of a rehearsal; for ever where there is neither.
@@ -313,14 +334,21 @@ impl<'a, W: DocumentReader> Watcher<'a, W> {
         if !self.has_become_the_command() {
             return None;
         }
-        if self.runs_with.is_none() {
+        let is_news = self.runs_with.is_none();
+        if is_news {
             self.runs_with = RunsWith::said_by(pid, self.reader.state());
         }
-        let (wanted, runs_with) = (self.wanted(now)?, self.runs_with.as_ref()?);
+        let runs_with = self.runs_with.as_ref()?;
+        let wanted = self.wanted(runs_with, now)?;
         if wanted == *runs_with {
             return None;
         }
-        let is_read_again = wanted.own == runs_with.own && self.config.watch.reloads;
+        if is_news {
+            // What it was started with may be newer than what was seen last.
+            self.next_look = Instant::now();
+            return None;
+        }
+        let is_read_again = wanted.differs_in_public_only(runs_with) && self.config.watch.reloads;
         Some(if is_read_again { Change::Read(wanted) } else { Change::StartAgain })
     }
 

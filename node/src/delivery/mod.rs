@@ -58,7 +58,7 @@ pub enum DeliveryError {
     #[error("no memory file can be made for {variable}: {error}")]
     Memory {
         /// The variable whose value it was for.
-        variable: &'static str,
+        variable: String,
         /// Why not.
         error: io::Error,
     },
@@ -87,13 +87,14 @@ impl Delivery {
             Self::Environment => {
                 // EXPOSE: to the command's environment, as configured.
                 let variable = |secret: &Handed| {
-                    (secret.variable.to_owned(), Zeroizing::new(secret.expose().to_owned()))
+                    (secret.variable.to_string(), Zeroizing::new(secret.expose().to_owned()))
                 };
                 delivered.variables = handed.iter().map(variable).collect();
             }
             Self::MemoryFile => {
                 for secret in handed {
-                    let fault = |error| DeliveryError::Memory { variable: secret.variable, error };
+                    let fault =
+                        |error| DeliveryError::Memory { variable: secret.variable.to_string(), error };
                     let file = memory::sealed(secret, owner).map_err(fault)?;
                     delivered.point(secret, format!("/proc/self/fd/{}", file.as_raw_fd()));
                     delivered.memory_files.push(file);
@@ -139,7 +140,8 @@ mod tests {
 
     /// What is handed over in these tests.
     pub(super) fn handed() -> Vec<Handed> {
-        let secret = |variable, value: &str| Handed::new(variable, Zeroizing::new(value.to_owned()));
+        let secret =
+            |variable: &'static str, value: &str| Handed::new(variable, Zeroizing::new(value.to_owned()));
         vec![secret("NODE_KEY", "canary-key"), secret("API_TOKEN", "canary-token")]
     }
 

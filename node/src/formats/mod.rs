@@ -10,6 +10,7 @@ mod op_node;
 mod tests;
 pub mod tsm;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -36,7 +37,7 @@ pub enum Format {
 /// One secret as its reader takes it. Wiped when dropped, never printed.
 pub struct Handed {
     /// The environment variable that holds it.
-    pub variable: &'static str,
+    pub variable: Cow<'static, str>,
     /// The one that holds the path where it is, where that is not the first one with `_FILE` behind it.
     of_file: Option<&'static str>,
     value: Zeroizing<String>,
@@ -45,8 +46,8 @@ pub struct Handed {
 impl Handed {
     /// Takes a value over; it must not have grown in place, which leaves copies behind.
     #[must_use]
-    pub fn new(variable: &'static str, value: Zeroizing<String>) -> Self {
-        Self { variable, of_file: None, value }
+    pub fn new(variable: impl Into<Cow<'static, str>>, value: Zeroizing<String>) -> Self {
+        Self { variable: variable.into(), of_file: None, value }
     }
 
     /// The same for a program that has a variable of its own for the path of a file.

@@ -107,7 +107,11 @@ pub(super) fn refusal(of: &str) -> Refusal {
 fn convert(format: Format, secrets: &NodeSecrets, view: &ClusterView) -> Vec<(&'static str, String)> {
     let handed = format.convert(secrets, view, index("1"), at(NOON)).unwrap();
     // EXPOSE: to a test.
-    handed.iter().map(|handed| (handed.variable, handed.expose().to_owned())).collect()
+    let known = |handed: &Handed| match handed.variable {
+        Cow::Borrowed(variable) => (variable, handed.expose().to_owned()),
+        Cow::Owned(_) => panic!("{handed:?}"),
+    };
+    handed.iter().map(known).collect()
 }
 
 /// Nodes 0 to 2 on secp256k1, each key with a part that begins with a zero byte.

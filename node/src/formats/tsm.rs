@@ -8,6 +8,7 @@
 //! `ExportWhiteList` is never in it: the vendor's samples let any key be exported.
 
 mod config;
+mod database;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,12 @@ use jiff::Timestamp;
 use key_material::Curve;
 use provisioning::names::{Application, NodeIndex};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
-use reading::{ClusterView, NodeSecrets};
+use reading::{ClusterView, DatabaseLogin, NodeSecrets};
 use zeroize::Zeroizing;
 
-pub use layout::{Address, Database, Driver, Layout, Lifetime, Permission, Scheme, Sections, Variable};
+pub use layout::{
+    Address, Database, Driver, Layout, Lifetime, Login, Permission, Roots, Scheme, Sections, Variable,
+};
 
 use super::{FormatError, Handed, refuse_other_curves};
 
@@ -41,6 +44,11 @@ pub(super) fn convert(secrets: &NodeSecrets, index: NodeIndex) -> Result<Vec<Han
         Handed::new(SHARE_PASSWORD, Zeroizing::new(password.expose().to_owned()))
     });
     Ok([Some(private_key), password].into_iter().flatten().collect())
+}
+
+/// Converts the login at a node's database to what its driver takes.
+pub(crate) fn convert_login(variable: &Variable, login: &DatabaseLogin, roots: &Roots) -> Handed {
+    Handed::new(variable.as_str().to_owned(), database::data_source(login, roots))
 }
 
 /// Writes the `config.toml` of node `index` as it is to be at a time. It holds references in place of

@@ -5,6 +5,8 @@
 mod accepting;
 #[cfg(feature = "local")]
 mod audited;
+#[cfg(feature = "local")]
+mod database_login;
 mod importing;
 #[cfg(feature = "local")]
 mod program;

@@ -13,21 +13,21 @@ use crate::world::{audit, configure};
 
 /// What was asked.
 #[derive(Clone, Debug)]
-struct Request {
+pub(crate) struct Request {
     path: String,
     /// The call, where a header names it.
-    target: String,
-    body: String,
+    pub(crate) target: String,
+    pub(crate) body: String,
 }
 
 /// Services on loopback that answer as a function says.
-struct Services {
-    endpoint: String,
+pub(crate) struct Services {
+    pub(crate) endpoint: String,
     asked: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Services {
-    fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::<Mutex<Vec<Request>>>::default();
@@ -48,7 +48,7 @@ impl Services {
         Self { endpoint, asked }
     }
 
-    fn asked(&self, path: &str) -> Vec<String> {
+    pub(crate) fn asked(&self, path: &str) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|request| request.path == path).map(|request| request.body.clone()).collect()
     }

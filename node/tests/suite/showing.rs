@@ -1,7 +1,7 @@
 //! `status`: the whole cluster, as JSON and as a table.
 
 use keyboot_node::reader::Reader;
-use keyboot_node::status::{to_json, to_text};
+use keyboot_node::status::{DatabaseLogin, to_json, to_text};
 use provisioning::record::KeyState;
 use reading::ClusterView;
 use tempfile::TempDir;
@@ -27,12 +27,12 @@ fn view() -> ClusterView {
 
 #[test]
 fn the_form_of_the_json_is_this_one() {
-    assert_eq!(format!("{:#}\n", to_json(&view(), now())), include_str!("status.json"));
+    assert_eq!(format!("{:#}\n", to_json(&view(), None, now())), include_str!("status.json"));
 }
 
 #[test]
 fn a_key_counts_from_its_time_on() {
-    let status = to_json(&view(), "2026-02-01T01:00:00Z".parse().unwrap());
+    let status = to_json(&view(), None, "2026-02-01T01:00:00Z".parse().unwrap());
     let node = &status["nodes"][0];
     assert_eq!((&node["version"], &node["versionId"]), (&2.into(), &"v2".into()));
     assert!(node["pending"].is_null());
@@ -40,7 +40,7 @@ fn a_key_counts_from_its_time_on() {
 
 #[test]
 fn the_table_has_a_row_for_each_key_and_says_what_is_not_shown() {
-    let text = to_text(&view(), now());
+    let text = to_text(&view(), None, now());
     for words in [
         "counts, number 1",
         "counts from 2026-02-01T01:00:00Z, number 2",
@@ -53,4 +53,23 @@ fn the_table_has_a_row_for_each_key_and_says_what_is_not_shown() {
         assert!(text.contains(words), "no {words:?} in {text}");
     }
     assert_eq!(text.lines().filter(|line| line.contains("p2p-key")).count(), 3, "{text}");
+}
+
+#[test]
+fn the_login_at_the_nodes_own_database_is_shown_by_its_version() {
+    let secret = "arn:aws:secretsmanager:us-east-1:111122223333:secret:login-AbCdEf";
+    let login = |version: Result<&str, &str>| DatabaseLogin {
+        secret: secret.parse().unwrap(),
+        version: version.map(str::to_owned).map_err(str::to_owned),
+    };
+    let (known, unknown) = (login(Ok("v-1")), login(Err("no answer")));
+    let json = |login| to_json(&view(), Some(login), now())["databaseLogin"].clone();
+    assert_eq!(json(&known), serde_json::json!({ "error": null, "secret": secret, "versionId": "v-1" }));
+    assert_eq!(
+        json(&unknown),
+        serde_json::json!({ "error": "no answer", "secret": secret, "versionId": null })
+    );
+    let text = |login| to_text(&view(), Some(login), now());
+    assert!(text(&known).contains(&format!("database login: version v-1 of {secret} is current\n")));
+    assert!(text(&unknown).contains("database login: no answer\n"));
 }

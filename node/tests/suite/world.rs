@@ -62,7 +62,7 @@ pub(crate) fn sign<D: Document>(document: &D, signer: &str, seed: u8) -> String 
     text.signed(signature.as_bytes(), signer).unwrap()
 }
 
-fn p2p_key(index: u32, version: u8) -> P2pPrivateKey {
+pub(crate) fn p2p_key(index: u32, version: u8) -> P2pPrivateKey {
     let mut scalar = [version; 32];
     scalar[31] = u8::try_from(index).unwrap() + 1;
     P2pPrivateKey::from_scalar(Curve::P256, &scalar).unwrap()
@@ -117,7 +117,7 @@ pub(crate) fn secret(index: u32, purpose: &str) -> String {
     format!("keyboot/tsm/node/{index}/{purpose}")
 }
 
-fn arn(name: &str) -> String {
+pub(crate) fn arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:us-east-1:111122223333:secret:{name}-AbCdEf")
 }
 

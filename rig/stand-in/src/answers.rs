@@ -42,4 +42,28 @@ pub struct Status {
     pub accepted_hashes: usize,
     /// How many the management port accepts.
     pub management_hashes: usize,
+    /// What it knows of its database; none where it has none.
+    #[serde(default)]
+    pub database: Option<DatabaseStatus>,
+}
+
+/// What a node knows of its database. Nothing, until it was there once.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DatabaseStatus {
+    /// Whom it was logged in as last, whomever that one acts as there.
+    pub user: Option<String>,
+    /// The node's row, which has its index and was written with its password of the key shares: another one is
+    /// not shown.
+    pub row: Option<Row>,
+    /// Whether it is connected now.
+    pub is_connected: bool,
+}
+
+/// A row of a node's own.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Row {
+    /// Whose it is.
+    pub node: u32,
+    /// What it got when it was made, once and for all.
+    pub id: String,
 }

@@ -89,8 +89,12 @@ pub struct NoQuorum {
 impl<K: ApiKeys> Client<K> {
     /// A client of the nodes with these indexes, each on its SDK port of 127.0.0.1.
     pub fn new(ports: impl IntoIterator<Item = (u32, u16)>, keys: K) -> Self {
-        let nodes = ports.into_iter().map(|(index, port)| (index, (Ipv4Addr::LOCALHOST, port).into()));
-        Self { nodes: nodes.collect(), keys }
+        Self::at(ports.into_iter().map(|(index, port)| (index, (Ipv4Addr::LOCALHOST, port).into())), keys)
+    }
+
+    /// A client of the nodes with these indexes, each with the address of its SDK port.
+    pub fn at(nodes: impl IntoIterator<Item = (u32, SocketAddr)>, keys: K) -> Self {
+        Self { nodes: nodes.into_iter().collect(), keys }
     }
 
     /// Calls one node with its API key, and has it ask all others. That some of those fail is part of

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -17,6 +16,8 @@ use key_material::{ApiKeyHash, Curve, P2pPrivateKey, P2pPublicKey};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use crate::address::PeerAddress;
+use crate::data_source::DataSource;
 use crate::environment::{ReferenceFault, Variables, look_up, referenced};
 
 /// What a node runs with. It holds secrets, so it cannot be shown.
@@ -27,6 +28,8 @@ pub struct Config {
     pub private_key: P2pPrivateKey,
     /// `Database.EncryptorMasterPassword`, if there is one: never empty.
     pub share_password: Option<Zeroizing<String>>,
+    /// `Database.DataSourceName`, where `Database.DriverName` is `postgres`.
+    pub database: Option<DataSource>,
     /// `Players`: every other node.
     pub peers: BTreeMap<u32, Peer>,
     /// Where it listens.
@@ -41,12 +44,12 @@ pub struct Config {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
     /// Its MPC port.
-    pub address: SocketAddr,
+    pub address: PeerAddress,
     /// The key that it proves itself with.
     pub public_key: P2pPublicKey,
 }
 
-/// Where a node listens, on 127.0.0.1.
+/// Where a node listens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ports {
     /// `MPCDirectServer.Port`: the other nodes.
@@ -170,6 +173,8 @@ struct OtherPlayer {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Database {
+    driver_name: Option<Text>,
+    data_source_name: Option<Text>,
     encryptor_master_password: Option<Text>,
 }
 
@@ -213,9 +218,11 @@ impl File {
     fn resolve(self, variables: &Variables) -> Result<Config, ConfigError> {
         let index = self.player.index;
         let private_key = own_key(&self.player.private_key, variables)?;
-        let share_password = self.database.and_then(|database| database.encryptor_master_password);
+        let database = self.database.as_ref();
+        let share_password = database.and_then(|database| database.encryptor_master_password.as_ref());
         let config = Config {
-            share_password: share_password.map(|text| password(&text, variables)).transpose()?,
+            share_password: share_password.map(|text| password(text, variables)).transpose()?,
+            database: database.map(|database| data_source(database, variables)).transpose()?.flatten(),
             peers: peers(self.players, variables)?,
             ports: Ports {
                 mpc: self.mpc_direct_server.port,
@@ -265,6 +272,19 @@ fn password(text: &Text, variables: &Variables) -> Result<Zeroizing<String>, Con
     if password.is_empty() { Err(refused(FIELD, "it is empty")) } else { Ok(password) }
 }
 
+/// Where the database is, if it is of the one kind that this program opens.
+fn data_source(database: &Database, variables: &Variables) -> Result<Option<DataSource>, ConfigError> {
+    const FIELD: &str = "Database.DataSourceName";
+    let (Some(driver), Some(source)) = (&database.driver_name, &database.data_source_name) else {
+        return Ok(None);
+    };
+    if driver.value(variables)?.as_str() != "postgres" {
+        return Ok(None);
+    }
+    let source = DataSource::parse(&source.secret(FIELD, variables)?);
+    source.map(Some).map_err(|fault| refused(FIELD, fault))
+}
+
 fn peers(
     written: BTreeMap<String, OtherPlayer>,
     variables: &Variables,
@@ -310,16 +330,13 @@ fn hash(field: &str, text: &Text, variables: &Variables) -> Result<ApiKeyHash, C
 }
 
 /// Reads `tcp://host:port`, where the host can only be this machine.
-fn address(field: &str, text: &str) -> Result<SocketAddr, ConfigError> {
+fn address(field: &str, text: &str) -> Result<PeerAddress, ConfigError> {
     let (host, port) = text
         .strip_prefix("tcp://")
         .and_then(|rest| rest.rsplit_once(':'))
         .ok_or_else(|| refused(field, "`tcp://host:port` is expected"))?;
-    if !["127.0.0.1", "localhost"].contains(&host) {
-        return Err(refused(field, "this program dials nothing but 127.0.0.1"));
-    }
     let port = port.parse().map_err(|_| refused(field, "no port number at its end"))?;
-    Ok((Ipv4Addr::LOCALHOST, port).into())
+    PeerAddress::new(host, port).ok_or_else(|| refused(field, "this program dials nothing but loopback"))
 }
 
 /// TLS knows no signatures on secp256k1, and the vendor's node takes no keys on it either.

@@ -2,7 +2,7 @@
 //!
 //! | port | request | who | answer |
 //! |---|---|---|---|
-//! | both | `GET /ping` | anybody | `pong` |
+//! | both | `GET /ping` | anybody | `pong`; 503 until the node has been at its database, if it has one |
 //! | SDK | `GET /status` | anybody | [`Status`](crate::Status) |
 //! | SDK | `POST /call` | a key of `Authentication.APIKeys` | [`Called`](crate::Called) |
 //! | management | `GET /health` | a key of `ManagementServer.APIKeys` that may `HEALTH` | `healthy` |
@@ -72,7 +72,10 @@ pub(crate) async fn serve(
 async fn answer(interface: Interface, node: &Node, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let key = bearer(request).unwrap_or_default();
     match (interface, request.method(), request.uri().path()) {
-        (_, &Method::GET, "/ping") => text(StatusCode::OK, "pong"),
+        (_, &Method::GET, "/ping") if node.has_been_at_its_database() => text(StatusCode::OK, "pong"),
+        (_, &Method::GET, "/ping") => {
+            text(StatusCode::SERVICE_UNAVAILABLE, "the node has not been at its database yet")
+        }
         (Interface::Sdk, &Method::GET, "/status") => json(&node.status()),
         (Interface::Sdk, &Method::POST, "/call") if node.admitted().accepts(key) => json(&node.call().await),
         (Interface::Management, &Method::GET, "/health") if node.admitted().permits(key, "HEALTH") => {

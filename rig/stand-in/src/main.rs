@@ -1,5 +1,6 @@
 //! Stands in for a node. See the library for what that means, and what it does not.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +24,11 @@ enum Command {
     /// It is no TSM. It reads a TSM node's config.toml, with references such as {{ env `NAME` }} to
     /// variables that hold secrets (or `NAME_FILE`, to a file that does), and uses them: it proves itself
     /// to the other nodes with its P2P key, and accepts the API keys whose hashes it is given.
-    /// Everything listens on 127.0.0.1.
+    /// Everything listens on 127.0.0.1, or on the address of loopback in `STAND_IN_ADDRESS`.
+    ///
+    /// Where its database is `PostgreSQL`, it logs in there and keeps a mark that stands for key shares.
+    ///
+    /// Called by the name tsm-node, it takes the config.toml alone, as the vendor's program does.
     Node {
         /// The config.toml
         config: PathBuf,
@@ -36,13 +41,23 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     surroundings::install_silent_panic_hook();
-    match run(Arguments::parse().command).await {
+    match run(command()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             let _ = writeln!(std::io::stderr(), "stand-in: {fault:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the command line says. A node's host knows the program by another name, under which there is one thing to do.
+fn command() -> Command {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().map(PathBuf::from);
+    if name.is_some_and(|name| name.file_name().is_some_and(|name| name == "tsm-node")) {
+        words.insert(1, "node".into());
+    }
+    Arguments::parse_from(words).command
 }
 
 #[expect(clippy::disallowed_methods, reason = "which variables are read stands in the configuration")]

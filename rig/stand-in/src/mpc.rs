@@ -23,6 +23,7 @@ use tokio::time::{error::Elapsed, timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::address::PeerAddress;
 use crate::listening;
 use crate::node::Node;
 use crate::tls;
@@ -92,10 +93,11 @@ pub async fn misled(address: SocketAddr, key: &P2pPrivateKey) -> Result<u32, Pee
 pub(crate) async fn ping(
     index: u32,
     own: &Arc<CertifiedKey>,
-    address: SocketAddr,
+    address: &PeerAddress,
     expected: &P2pPublicKey,
 ) -> Result<u32, PeerFault> {
     timeout(PATIENCE, async {
+        let address = address.resolve().await?;
         let (mut lines, player) = enter(own, address, expected).await?;
         lines.say_player(index).await?;
         lines.say("ping").await?;
@@ -279,7 +281,7 @@ mod tests {
         let variables = move |_: &str| Some(OsString::from(key.as_str()));
         let node = Node::new(Config::parse(&config(&before), &variables).unwrap()).unwrap();
         let node = Arc::new(node);
-        let listener = listening::listen(0).await.unwrap();
+        let listener = listening::listen(Ipv4Addr::LOCALHOST, 0).await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(serve(listener, Arc::clone(&node)));
 
@@ -307,10 +309,11 @@ mod tests {
         let key = own.expose_sec1_base64();
         let variables = move |_: &str| Some(OsString::from(key.as_str()));
         let node = Node::new(Config::parse(&config(&peer), &variables).unwrap()).unwrap();
-        let listener = listening::listen(0).await.unwrap();
+        let listener = listening::listen(Ipv4Addr::LOCALHOST, 0).await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(serve(listener, Arc::new(node)));
         let certified = tls::certified(&peer).unwrap();
+        let address = &PeerAddress::new("127.0.0.1", address.port()).unwrap();
         assert_eq!(ping(1, &certified, address, &own.public_key()).await, Ok(0));
         let outcome = ping(2, &certified, address, &own.public_key()).await;
         assert!(matches!(outcome, Err(PeerFault::Broken(_))), "{outcome:?}");

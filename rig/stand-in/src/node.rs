@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -19,10 +20,14 @@ use zeroize::Zeroizing;
 
 use crate::answers::{Called, Status};
 use crate::config::{Config, ConfigError, ManagementKey, Peer, Ports};
+use crate::database::Database;
 use crate::environment::Variables;
 use crate::http::{self, Interface};
 use crate::mpc::{self, PeerFault};
 use crate::{listening, tls};
+
+/// The variable with the address of loopback that a node listens on, where it is another one than 127.0.0.1.
+pub const ADDRESS: &str = "STAND_IN_ADDRESS";
 
 /// A node does not start, or does not take another configuration.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +39,14 @@ pub enum NodeError {
     /// The configuration changes what a running node is.
     #[error("the configuration changes {0}: that takes a new process")]
     Changed(&'static str),
+    /// It was told to listen elsewhere than on this machine.
+    #[error("{ADDRESS} is no IPv4 address of loopback")]
+    Address,
     /// It cannot listen.
-    #[error("port {port} of 127.0.0.1 cannot be listened on: {fault}")]
+    #[error("port {port} of {address} cannot be listened on: {fault}")]
     Port {
+        /// The address.
+        address: Ipv4Addr,
         /// The port.
         port: u16,
         /// What the operating system says.
@@ -62,14 +72,16 @@ pub async fn run(config: &Path, variables: &Variables) -> Result<(), NodeError> 
 
     let node = Arc::new(Node::new(Config::read(config, variables).map_err(NodeError::Config)?)?);
     // All of them, before any is served: a node that answers is a node that is there.
-    let mpc = open(node.ports.mpc).await?;
-    let mut interfaces = vec![(Interface::Sdk, open(node.ports.sdk).await?)];
+    let address = own_address(variables)?;
+    let mpc = open(address, node.ports.mpc).await?;
+    let mut interfaces = vec![(Interface::Sdk, open(address, node.ports.sdk).await?)];
     if let Some(port) = node.ports.management {
-        interfaces.push((Interface::Management, open(port).await?));
+        interfaces.push((Interface::Management, open(address, port).await?));
     }
 
     let mut nodes = JoinSet::new();
     nodes.spawn(mpc::serve(mpc, Arc::clone(&node)));
+    nodes.spawn(keep_database(Arc::clone(&node)));
     let (stop, stopped) = watch::channel(());
     let mut clients = JoinSet::new();
     for (interface, listener) in interfaces {
@@ -93,8 +105,21 @@ pub async fn run(config: &Path, variables: &Variables) -> Result<(), NodeError> 
     Ok(())
 }
 
-async fn open(port: u16) -> Result<TcpListener, NodeError> {
-    listening::listen(port).await.map_err(|fault| NodeError::Port { port, fault })
+fn own_address(variables: &Variables) -> Result<Ipv4Addr, NodeError> {
+    let Some(text) = variables(ADDRESS) else { return Ok(Ipv4Addr::LOCALHOST) };
+    let address = text.to_str().and_then(|text| text.parse().ok());
+    address.filter(Ipv4Addr::is_loopback).ok_or(NodeError::Address)
+}
+
+async fn open(address: Ipv4Addr, port: u16) -> Result<TcpListener, NodeError> {
+    let listener = listening::listen(address, port).await;
+    listener.map_err(|fault| NodeError::Port { address, port, fault })
+}
+
+async fn keep_database(node: Arc<Node>) {
+    if let Some(database) = &node.database {
+        database.keep(|line| node.note(line)).await;
+    }
 }
 
 /// A running node.
@@ -105,6 +130,7 @@ pub(crate) struct Node {
     started: Timestamp,
     own: Arc<CertifiedKey>,
     admitted: RwLock<Arc<Admitted>>,
+    database: Option<Database>,
     _secrets: Secrets,
 }
 
@@ -128,7 +154,10 @@ impl Node {
     pub(crate) fn new(config: Config) -> Result<Self, NodeError> {
         let own = tls::certified(&config.private_key).map_err(NodeError::Tls)?;
         let admitted = Admitted::by(&config, &own, 1)?;
+        let share_password = config.share_password.as_deref().map(String::as_str);
+        let database = config.database.map(|source| Database::new(source, config.index, share_password));
         Ok(Self {
+            database,
             index: config.index,
             fingerprint: config.private_key.public_key().fingerprint(),
             ports: config.ports,
@@ -151,6 +180,9 @@ impl Node {
         if config.ports != self.ports {
             return Err(NodeError::Changed("a port"));
         }
+        if self.database.as_ref().map(Database::source) != config.database.as_ref() {
+            return Err(NodeError::Changed("the node's database"));
+        }
         let admitted = Admitted::by(&config, &self.own, self.admitted().configured + 1)?;
         *self.admitted.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(admitted);
         Ok(())
@@ -165,7 +197,7 @@ impl Node {
     pub(crate) async fn call(&self) -> Called {
         let admitted = self.admitted();
         let pings = admitted.peers.iter().map(async |(index, peer)| {
-            let outcome = match mpc::ping(self.index, &self.own, peer.address, &peer.public_key).await {
+            let outcome = match mpc::ping(self.index, &self.own, &peer.address, &peer.public_key).await {
                 Ok(player) if player == *index => Called::OK.to_owned(),
                 Ok(player) => PeerFault::AnotherPlayer(player).to_string(),
                 Err(fault) => fault.to_string(),
@@ -186,7 +218,14 @@ impl Node {
             configured: admitted.configured,
             accepted_hashes: admitted.api_keys.len(),
             management_hashes: admitted.management_keys.len(),
+            database: self.database.as_ref().map(Database::status),
         }
+    }
+
+    /// Whether there is a row of the node's own in its database, as far as it was seen once; a node without a
+    /// database lacks nothing.
+    pub(crate) fn has_been_at_its_database(&self) -> bool {
+        self.database.as_ref().is_none_or(|database| database.status().row.is_some())
     }
 
     /// Writes a line to the log. It holds public facts only.

@@ -3,13 +3,15 @@
 //! [`ClusterView::read`] reads what is public: a node's record, its peers', the roster. Everything is
 //! signed by a key that the reader has [pinned](Pins), and no older than what he has [`Seen`].
 //! [`NodeSecrets::fetch`] reads what is the node's own, each by the version id that the node's record
-//! names, never by a stage: whoever may move a stage cannot choose which key a node runs with.
+//! names, never by a stage: whoever may move a stage cannot choose which key a node runs with. The one
+//! exception is the [`DatabaseLogin`], which is no key and of another stack.
 //!
 //! The functions that make keys do not depend on this crate: no code is in them that reads one. No I/O
 //! here; stores and keys are [`ports`].
 
 mod environment;
 mod error;
+mod login;
 mod pins;
 pub mod ports;
 mod secrets;
@@ -18,6 +20,7 @@ mod view;
 
 pub use environment::NodeEnvironment;
 pub use error::ReadError;
+pub use login::{DatabaseLogin, SecretArn, SecretArnError};
 pub use pins::{Pin, Pins};
 pub use secrets::NodeSecrets;
 pub use seen::Seen;

@@ -83,13 +83,34 @@ pub trait SecretReader {
     ) -> impl Future<Output = Result<StoredText, ReadError>>;
 }
 
+/// The value of a secret that is current.
+#[derive(Debug)]
+pub struct CurrentValue {
+    /// The version that it is.
+    pub version_id: String,
+    /// Its text.
+    pub text: StoredText,
+}
+
+/// Where secrets are that nobody signs, such as the login at a database.
+pub trait CurrentReader {
+    /// The value of the version that is current.
+    fn fetch_current(&self, arn: &str) -> impl Future<Output = Result<CurrentValue, ReadError>>;
+}
+
+/// Who tells which version of such a secret is current. He gives no value: who holds only this reads none.
+pub trait VersionReader {
+    /// The id of the version that is current.
+    fn current_version(&self, arn: &str) -> impl Future<Output = Result<String, ReadError>>;
+}
+
 /// What opens envelopes.
 pub trait Opener {
     /// Opens an envelope, under the context that stands in it and was compared before.
     fn open(&self, sealed: &SealedSecret) -> impl Future<Output = Result<Opened, ReadError>>;
 }
 
-/// All of it.
-pub trait World: DocumentReader + SecretReader + Opener {}
+/// What a node's command is started with: all of it but what is told without a value.
+pub trait World: DocumentReader + SecretReader + CurrentReader + Opener {}
 
-impl<T: DocumentReader + SecretReader + Opener> World for T {}
+impl<T: DocumentReader + SecretReader + CurrentReader + Opener> World for T {}

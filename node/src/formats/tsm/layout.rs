@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use provisioning::names::NodeIndex;
+use reading::SecretArn;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use toml::{Table, Value};
@@ -11,6 +12,8 @@ use toml::{Table, Value};
 /// Sections that are written from records and from the rest of a [`Layout`].
 const OURS: [&str; 7] =
     ["Authentication", "Database", "ManagementServer", "MPCDirectServer", "Player", "Players", "SDKServer"];
+/// The variables of the secrets that are handed over besides.
+const TAKEN: [&str; 2] = [super::PRIVATE_KEY, super::SHARE_PASSWORD];
 /// Lets keys be exported.
 const EXPORT: &str = "ExportWhiteList";
 
@@ -96,17 +99,107 @@ impl Scheme {
 
 /// A database of a node.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(try_from = "WrittenDatabase")]
 pub struct Database {
     /// Its kind.
     pub driver: Driver,
     /// The environment variable that says where it is. Never that itself: it has a password in it.
-    #[serde(default)]
     pub data_source_variable: Variable,
+    /// The login that keyboot-node fetches and hands on in that variable; where there is none, the variable is
+    /// whoever's who starts keyboot-node.
+    pub login: Option<Login>,
     /// The most connections that are open at once.
     pub max_open_conns: Option<u32>,
     /// The most connections that are kept open unused.
     pub max_idle_conns: Option<u32>,
+}
+
+/// Where a login at a database is, and how the database is known again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Login {
+    /// The secret that holds it.
+    pub secret: SecretArn,
+    /// The certificates that the database's goes back to.
+    pub roots: Roots,
+}
+
+/// A database as it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct WrittenDatabase {
+    driver: Driver,
+    #[serde(default)]
+    data_source_variable: Variable,
+    secret: Option<SecretArn>,
+    roots: Option<Roots>,
+    max_open_conns: Option<u32>,
+    max_idle_conns: Option<u32>,
+}
+
+impl TryFrom<WrittenDatabase> for Database {
+    type Error = String;
+
+    fn try_from(written: WrittenDatabase) -> Result<Self, Self::Error> {
+        let WrittenDatabase { driver, data_source_variable, secret, roots, .. } = written;
+        let login = match (secret, roots) {
+            (None, None) => None,
+            (Some(secret), Some(roots)) => Some(Login { secret, roots }),
+            (Some(_), None) => {
+                return Err(
+                    "with `secret` belongs `roots`, the file of the certificates that the database's \
+                            goes back to: without them anybody could be the database"
+                        .into(),
+                );
+            }
+            (None, Some(_)) => return Err("`roots` is of use with `secret` only".into()),
+        };
+        if login.is_some() && driver != Driver::Postgres {
+            return Err(
+                "`secret` goes with the driver postgres only: of another one keyboot-node does not know \
+                        what its data source looks like"
+                    .into(),
+            );
+        }
+        if login.is_some() && TAKEN.contains(&data_source_variable.as_str()) {
+            return Err(format!(
+                "`data-source-variable`: {} holds another secret",
+                data_source_variable.as_str()
+            ));
+        }
+        Ok(Self {
+            driver,
+            data_source_variable,
+            login,
+            max_open_conns: written.max_open_conns,
+            max_idle_conns: written.max_idle_conns,
+        })
+    }
+}
+
+/// The path of a file of certificates, in PEM.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "String")]
+pub struct Roots(String);
+
+impl Roots {
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Roots {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        // Where the command stands when it reads it is the command's own affair.
+        if text.starts_with('/') && !text.chars().any(char::is_control) {
+            Ok(Self(text))
+        } else {
+            Err("`roots` takes the absolute path of a file of certificates")
+        }
+    }
 }
 
 /// A kind of database.

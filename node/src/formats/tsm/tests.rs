@@ -366,6 +366,8 @@ fn a_layout_is_read_strictly() {
         "database = { driver = \"mysql\", data-source-variable = \"\" }",
         "database = { driver = \"mysql\", data-source-variable = \"1A\" }",
         "database = { driver = \"mysql\", data-source-variable = \"A` }}\" }",
+        "database = { driver = \"postgres\", roots = \"/r.pem\" }",
+        "database = { driver = \"postgres\", secret = \"arn:aws:secretsmanager:eu-central-1:111122223333:secret:l-AbCdEf\" }",
         "token-lifetime = \"{{ env `A` }}\"",
         "token-lifetime = \"soon\"",
         "sections = { DKLS23 = true }",
@@ -381,4 +383,63 @@ fn a_layout_is_read_strictly() {
     let bad = format!("database = {{ driver = \"postgres\", data-source-variable = \"{url}\" }}");
     let error = toml::from_str::<Layout>(&bad).unwrap_err();
     assert!(!error.message().contains("hunter2"), "{}", error.message());
+}
+
+/// The login that a URL is made of.
+struct Stored(serde_json::Value);
+
+impl reading::ports::CurrentReader for Stored {
+    async fn fetch_current(&self, _: &str) -> Result<reading::ports::CurrentValue, reading::ReadError> {
+        let text = reading::ports::StoredText::new(self.0.to_string());
+        Ok(reading::ports::CurrentValue { version_id: "v-1".into(), text })
+    }
+}
+
+const LOGIN: &str = r#"[database]
+driver = "postgres"
+secret = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:keyboot-storage/tsm/node/0/database-login-AbCdEf"
+roots = "/etc/keyboot/rds roots&.pem"
+"#;
+
+fn data_source(login: serde_json::Value) -> Handed {
+    let database = layout(LOGIN).database.unwrap();
+    let named = database.login.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let fetched = runtime.block_on(DatabaseLogin::fetch(&Stored(login), &named.secret)).unwrap();
+    convert_login(&database.data_source_variable, &fetched, &named.roots)
+}
+
+#[test]
+fn a_login_is_handed_over_as_a_url_to_the_byte() {
+    let handed = data_source(json!({
+        "engine": "postgres", "host": "node-0.abc.eu-central-1.rds.amazonaws.com", "port": 5432, "dbname": "tsm",
+        "username": "node_a", "password": "plain-._~123",
+    }));
+    assert_eq!(handed.variable, "KEYBOOT_DATABASE_URL");
+    // EXPOSE: to a test.
+    assert_eq!(
+        handed.expose(),
+        "postgres://node_a:plain-._~123@node-0.abc.eu-central-1.rds.amazonaws.com:5432/tsm?sslmode=verify-full\
+         &sslrootcert=/etc/keyboot/rds%20roots%26.pem"
+    );
+    assert_eq!(format!("{handed:?}"), "Handed { variable: \"KEYBOOT_DATABASE_URL\", .. }");
+}
+
+#[test]
+fn nothing_in_a_login_is_more_than_its_part_of_the_url() {
+    let handed = data_source(json!({
+        "engine": "postgres", "host": "db", "port": 65535, "dbname": "a/b?c#d&e", "username": "u:@/%41 +",
+        "password": "%41:/?#[]@!$&'()*+,;= \"\\{{ env `A` }}\u{e9}\u{1f511}",
+    }));
+    // EXPOSE: to a test.
+    let text = handed.expose();
+    assert_eq!(
+        text,
+        "postgres://u%3A%40%2F%2541%20%2B:%2541%3A%2F%3F%23%5B%5D%40%21%24%26%27%28%29%2A%2B%2C%3B%3D%20%22%5C%7B%7B\
+         %20env%20%60A%60%20%7D%7D%C3%A9%F0%9F%94%91@db:65535/a%2Fb%3Fc%23d%26e?sslmode=verify-full\
+         &sslrootcert=/etc/keyboot/rds%20roots%26.pem"
+    );
+    // Made at once, in a buffer of its length.
+    let database = layout(LOGIN).database.unwrap();
+    assert_eq!(database.driver, Driver::Postgres);
 }

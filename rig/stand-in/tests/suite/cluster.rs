@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) peers: BTreeMap<u32, (u16, P2pPublicKey)>,
     /// The hashes that stand in its configuration.
     pub(crate) hashes: Vec<ApiKeyHash>,
+    /// The driver and the source of its database.
+    pub(crate) database: [&'static str; 2],
     /// What it is started with besides.
     pub(crate) options: &'static [&'static str],
     folder: PathBuf,
@@ -89,6 +91,7 @@ impl Cluster {
                     peers: BTreeMap::new(),
                     hashes: vec![api_key.hash()],
                     api_key,
+                    database: ["sqlite3", "/dev/null"],
                     options: &[],
                     folder: own,
                     process: None,
@@ -147,10 +150,10 @@ impl Node {
     pub(crate) fn config(&self) -> String {
         let mut text = format!(
             "[Player]\nIndex = {}\nPrivateKey = \"{{{{ env `P2P_KEY` }}}}\"\n\n\
-             [Database]\nDriverName = \"sqlite3\"\nDataSourceName = \"/dev/null\"\n\
+             [Database]\nDriverName = \"{}\"\nDataSourceName = \"{}\"\n\
              EncryptorMasterPassword = '{{{{ env `SHARE_PASSWORD` }}}}'\n\n\
              [MPCDirectServer]\nPort = {}\n\n[SDKServer]\nPort = {}\n\n",
-            self.index, self.ports.mpc, self.ports.sdk
+            self.index, self.database[0], self.database[1], self.ports.mpc, self.ports.sdk
         );
         for (index, (port, key)) in &self.peers {
             let key = key.to_spki_base64();

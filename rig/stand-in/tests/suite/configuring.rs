@@ -115,7 +115,10 @@ fn what_is_refused_is_named_and_not_repeated() {
     let (second, own) = (node.peers[&2].1.to_spki_base64(), node.key.public_key().to_spki_base64());
     let hash = node.hashes[0].to_string();
     let index = "Index = 0";
+    let sqlite = "\"sqlite3\"\nDataSourceName = \"/dev/null\"";
     for (from, to, named) in [
+        (sqlite, "\"postgres\"\nDataSourceName = \"postgres://canary-7f3a\"", "Database.DataSourceName"),
+        (sqlite, "\"postgres\"\nDataSourceName = \"{{ env `CANARY` }}\"", "Database.DataSourceName"),
         ("{{ env `P2P_KEY` }}", CANARY, "Player.PrivateKey"),
         ("{{ env `P2P_KEY` }}", "{{ env `CANARY` }}", "Player.PrivateKey"),
         ("{{ env `P2P_KEY` }}", "{{ env `EMPTY` }}", "Player.PrivateKey"),

@@ -5,5 +5,6 @@
 mod authenticating;
 mod cluster;
 mod configuring;
+mod databases;
 mod quorums;
 mod signals;
