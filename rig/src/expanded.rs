@@ -1,4 +1,4 @@
-//! The KMS Stack's template without transforms, for certain nodes and archives of code.
+//! The stacks' templates without transforms, for certain nodes and archives of code.
 
 use anyhow::Context as _;
 use policies::template::{Expansion, Stack, Template};
@@ -21,7 +21,27 @@ pub fn expand<'a>(
     nodes: &[&str],
     archives: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> anyhow::Result<String> {
-    let expansion = Expansion::default().value("Nodes", nodes);
+    expanded(template, Expansion::default().value("Nodes", nodes), archives)
+}
+
+/// Expands a template for one node, whose index stays the parameter `Nodes`: one text for a set of stacks that run a
+/// node each.
+///
+/// # Errors
+///
+/// As [`expand`].
+pub fn expand_for_one<'a>(
+    template: &str,
+    archives: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> anyhow::Result<String> {
+    expanded(template, Expansion::default().one("Nodes"), archives)
+}
+
+fn expanded<'a>(
+    template: &str,
+    expansion: Expansion,
+    archives: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> anyhow::Result<String> {
     let with_code =
         |expansion: Expansion, (function, key): (&str, &str)| expansion.code(&code_uri(function), key);
     let expansion = archives.into_iter().fold(expansion, with_code);
@@ -32,8 +52,8 @@ pub fn expand<'a>(
 const EXAMPLE: &str =
     "arn:aws:cloudformation:eu-central-1:111122223333:stack/keyboot/0f2c1c2e-9f0e-4f9a-8a53-000000000001";
 
-/// The expanded template with every key policy as a document, for checkers that cannot see into the text
-/// of one. The text is evaluated with these parameters, as CloudFormation would.
+/// The expanded template with every key policy that is written as text as a document, for checkers that cannot see into
+/// one. The text is evaluated with these parameters, as CloudFormation would.
 ///
 /// # Errors
 ///

@@ -63,6 +63,15 @@ impl Venv {
         Self::with("bench/plot/requirements.txt", "plotting")
     }
 
+    /// The same with what draws the picture in the README.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::ready`].
+    pub fn drawing() -> anyhow::Result<Self> {
+        Self::with("xtask/picture/requirements.txt", "drawing")
+    }
+
     fn with(requirements: &str, folder: &str) -> anyhow::Result<Self> {
         let requirements = crate::repository().join(requirements);
         let wanted = std::fs::read_to_string(&requirements)

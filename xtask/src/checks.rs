@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use rig::examples;
-use rig::expanded::{expand, with_key_policies_read};
+use rig::expanded::{expand, expand_for_one, with_key_policies_read};
 use rig::functions::{self, Build, cargo};
 use rig::programs;
 use rig::python::Venv;
@@ -100,6 +100,15 @@ impl Tools {
         let read = rig::home().join("template.policies.json");
         std::fs::write(&read, with_key_policies_read(&text, READERS)?)?;
         std::fs::write(&expanded, text)?;
+        let for_one = rig::home().join("template.node.json");
+        std::fs::write(&for_one, expand_for_one(&template, archives)?)?;
+        let core = std::fs::read_to_string(rig::stacks().join("core.yaml"))?;
+        let (of_core, core_for_one) =
+            (rig::home().join("core.expanded.json"), rig::home().join("core.node.json"));
+        std::fs::write(&of_core, expand(&core, &["0", "1", "2"], [])?)?;
+        std::fs::write(&core_for_one, expand_for_one(&core, [])?)?;
+        let others =
+            ["central.yaml", "guardrails.yaml", "per-account.yaml"].map(|name| rig::stacks().join(name));
         let examples = examples::of_the_readme()?;
         let name = |number| rig::home().join(format!("example-{number}.yaml"));
         for (number, example) in examples.iter().enumerate() {
@@ -107,7 +116,9 @@ impl Tools {
         }
         step("templates (cfn-lint)", || {
             let mut lint = Command::new(self.venv.program("cfn-lint"));
-            quiet(lint.args([&rig::template(), &expanded, &read]).args((0..examples.len()).map(name)))
+            lint.args([&rig::template(), &expanded, &read, &for_one]);
+            lint.args([&rig::stacks().join("core.yaml"), &of_core, &core_for_one]).args(&others);
+            quiet(lint.args((0..examples.len()).map(name)))
         })?;
         if cfg!(not(all(target_os = "linux", target_arch = "aarch64"))) {
             step("templates (CloudFormation Guard)", || {
@@ -115,12 +126,13 @@ impl Tools {
                 guard
                     .arg(checks.join("guard.py"))
                     .args([checks.join("rules/keyboot.guard"), checks.join("broken")]);
-                quiet(guard.arg(&read))
+                quiet(guard.args([&read, &of_core, &core_for_one]).args(&others))
             })?;
         }
         step("templates (checkov)", || {
             let mut checkov = Command::new(checkers.program("checkov"));
-            quiet(checkov.arg("--config-file").arg(checks.join("checkov.yaml")).arg("--file").arg(&read))
+            checkov.arg("--config-file").arg(checks.join("checkov.yaml"));
+            quiet(checkov.arg("--file").args([&read, &of_core, &core_for_one]).args(&others))
         })
     }
 

@@ -2,8 +2,9 @@
 //! the service (CloudFormation API Reference, `CreateStackSet`, parameter `Capabilities`).
 //!
 //! Loops are unrolled, SAM's functions become Lambda's, and what only `AWS::LanguageExtensions`
-//! understands is written out. Parameters that a loop goes over get their values for good; all
-//! others stay parameters. What cannot be said without a transform is an error that names the place.
+//! understands is written out. Parameters that a loop goes over get their values for good, or stand for
+//! one item that stays a parameter ([`Expansion::one`]); all others stay parameters. What cannot be said
+//! without a transform is an error that names the place.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ const EXTENSIONS: [&str; 2] = ["Fn::Length", "Fn::ToJsonString"];
 #[derive(Clone, Debug, Default)]
 pub struct Expansion {
     values: BTreeMap<String, Vec<String>>,
+    one: Option<String>,
     keys: BTreeMap<String, String>,
 }
 
@@ -46,8 +48,17 @@ impl Expansion {
         self
     }
 
+    /// Has loops over this parameter go over one item, which the parameter names from now on: it is a text
+    /// then, and no list. What a loop makes has no item in its own name, so that one text serves many
+    /// stacks, each for an item of its own.
+    #[must_use]
+    pub fn one(mut self, parameter: &str) -> Self {
+        self.one = Some(parameter.to_owned());
+        self
+    }
+
     /// Says under which key a function's code is uploaded, by what the template says of it
-    /// (`CodeUri`). The bucket and what the key begins with become parameters.
+    /// (`CodeUri`). The bucket and what the key begins with become parameters, in a template that has such code.
     #[must_use]
     pub fn code(mut self, uri: &str, key: &str) -> Self {
         self.keys.insert(uri.to_owned(), key.to_owned());
@@ -58,6 +69,9 @@ impl Expansion {
         match node {
             Node::List(list) => list.iter().map(|item| Ok(item.text(path)?.to_owned())).collect(),
             _ => match node.call(path)? {
+                Some(("Ref", Node::Text(name))) if self.one.as_ref() == Some(name) => {
+                    Ok(vec![variable(name)])
+                }
                 Some(("Ref", Node::Text(name))) => {
                     self.values.get(name).cloned().ok_or_else(|| path.unresolved(name))
                 }
@@ -65,6 +79,29 @@ impl Expansion {
             },
         }
     }
+
+    /// A name without the item that stays a parameter.
+    fn name(&self, text: &str) -> String {
+        self.one.as_ref().map_or_else(|| text.to_owned(), |one| text.replace(&variable(one), ""))
+    }
+
+    /// A text in which that item may stand.
+    fn text(&self, text: String) -> Node {
+        match &self.one {
+            Some(one) if text == variable(one) => call("Ref", Node::Text(one.clone())),
+            Some(one) if text.contains(&variable(one)) => call("Fn::Sub", Node::Text(text)),
+            _ => Node::Text(text),
+        }
+    }
+}
+
+/// A parameter in a text of `Fn::Sub`.
+fn variable(parameter: &str) -> String {
+    format!("${{{parameter}}}")
+}
+
+fn call(function: &str, argument: Node) -> Node {
+    Node::Map(vec![(function.to_owned(), argument)])
 }
 
 impl Template {
@@ -92,6 +129,7 @@ impl Template {
                     "Parameters" => parameters(&section, expansion, &path)?,
                     "Metadata" => without_fixed(section, expansion),
                     "Resources" => resources(&section, expansion, &path)?,
+                    "Outputs" => outputs(section),
                     _ => section,
                 },
             ));
@@ -110,13 +148,48 @@ fn plain(node: Node, expansion: &Expansion, path: &Path) -> Result<Node, Templat
             Ok(Node::List(list.collect::<Result<_, _>>()?))
         }
         Node::Map(entries) => {
-            let entries = entries.into_iter().map(|(key, node)| {
-                let node = plain(node, expansion, &path.key(&key))?;
-                Ok((key, node))
-            });
-            folded(entries.collect::<Result<_, TemplateError>>()?, expansion, path)
+            let mut made: Vec<(String, Node)> = Vec::new();
+            for (key, node) in entries {
+                let (key, path) = (expansion.name(&key), path.key(&key));
+                if made.iter().any(|(known, _)| *known == key) {
+                    return Err(path.malformed(format!("{key} stands here already")));
+                }
+                let node = match (key.as_str(), node) {
+                    ("Ref", node) => name(node, expansion, &path)?,
+                    ("Fn::GetAtt", Node::List(list)) => {
+                        let list = list.into_iter().map(|part| name(part, expansion, &path));
+                        Node::List(list.collect::<Result<_, _>>()?)
+                    }
+                    // Its own text keeps its variables.
+                    ("Fn::Sub", Node::Text(text)) => Node::Text(text),
+                    ("Fn::Sub", Node::List(list)) => {
+                        let list = list.into_iter().enumerate().map(|(index, part)| match part {
+                            Node::Text(text) => Ok(Node::Text(text)),
+                            other => plain(other, expansion, &path.index(index)),
+                        });
+                        Node::List(list.collect::<Result<_, _>>()?)
+                    }
+                    (_, node) => plain(node, expansion, &path)?,
+                };
+                made.push((key, node));
+            }
+            folded(made, expansion, path)
         }
+        Node::Text(text) => Ok(expansion.text(text)),
         scalar => Ok(scalar),
+    }
+}
+
+/// The name of a resource, or of what a resource has, which in a loop is written as a text to substitute in.
+fn name(node: Node, expansion: &Expansion, path: &Path) -> Result<Node, TemplateError> {
+    match node {
+        Node::Text(text) => Ok(Node::Text(expansion.name(&text))),
+        node => match node.call(path)? {
+            Some(("Fn::Sub", Node::Text(text))) if !expansion.name(text).contains("${") => {
+                Ok(Node::Text(expansion.name(text)))
+            }
+            _ => plain(node, expansion, path),
+        },
     }
 }
 
@@ -127,6 +200,10 @@ fn folded(entries: Vec<(String, Node)>, expansion: &Expansion, path: &Path) -> R
             ("Ref", Node::Text(name)) => {
                 if let Some(items) = expansion.values.get(name) {
                     return Ok(Node::List(items.iter().cloned().map(Node::Text).collect()));
+                }
+                // As it was written: where the list was.
+                if expansion.one.as_ref() == Some(name) {
+                    return Ok(Node::List(vec![call("Ref", Node::Text(name.clone()))]));
                 }
             }
             ("Ref", _) => return Err(path.unsupported("a name that is computed")),
@@ -146,10 +223,25 @@ fn folded(entries: Vec<(String, Node)>, expansion: &Expansion, path: &Path) -> R
     Ok(Node::Map(entries))
 }
 
-/// The parameters that stay, and where the code is.
+/// The parameters that stay, and where the code is. A template whose functions are Lambda's already says that itself.
 fn parameters(section: &Node, expansion: &Expansion, path: &Path) -> Result<Node, TemplateError> {
     let mut kept = section.map(path)?.to_vec();
     kept.retain(|(name, _)| !expansion.values.contains_key(name));
+    let one = kept.iter_mut().find(|(name, _)| expansion.one.as_ref() == Some(name));
+    if let Some((_, Node::Map(declaration))) = one {
+        for (name, node) in declaration.iter_mut() {
+            match (name.as_str(), &*node) {
+                ("Type", _) => *node = Node::Text("String".to_owned()),
+                ("Default", Node::Text(list)) => {
+                    *node = Node::Text(list.split(',').next().unwrap_or_default().trim().to_owned());
+                }
+                _ => {}
+            }
+        }
+    }
+    if expansion.keys.is_empty() {
+        return Ok(Node::Map(kept));
+    }
     let text = |text: &str| Node::Text(text.to_owned());
     let declare = |entries: &[(&str, &str)]| {
         let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), text(value)));
@@ -181,6 +273,30 @@ fn parameters(section: &Node, expansion: &Expansion, path: &Path) -> Result<Node
         kept.push((name.to_owned(), declaration));
     }
     Ok(Node::Map(kept))
+}
+
+/// What an output says of itself can have no function in it.
+fn outputs(section: Node) -> Node {
+    let described = |output: Node| match output {
+        Node::Map(entries) => Node::Map(
+            entries
+                .into_iter()
+                .map(|(name, node)| match (name.as_str(), node.get("Fn::Sub")) {
+                    ("Description", Some(Node::Text(text))) => {
+                        (name, Node::Text(text.replace("${", "<").replace('}', ">")))
+                    }
+                    _ => (name, node),
+                })
+                .collect(),
+        ),
+        other => other,
+    };
+    match section {
+        Node::Map(outputs) => {
+            Node::Map(outputs.into_iter().map(|(name, output)| (name, described(output))).collect())
+        }
+        other => other,
+    }
 }
 
 /// The same without the names of parameters that are none any more.
@@ -244,11 +360,8 @@ fn properties(node: &Node, expansion: &Expansion, path: &Path) -> Result<Node, T
 }
 
 fn code(key: &str) -> Node {
-    let call = |function: &str, argument: &str| {
-        Node::Map(vec![(function.to_owned(), Node::Text(argument.to_owned()))])
-    };
     Node::Map(vec![
-        ("S3Bucket".to_owned(), call("Ref", "CodeBucket")),
-        ("S3Key".to_owned(), call("Fn::Sub", &format!("${{CodePrefix}}{key}"))),
+        ("S3Bucket".to_owned(), call("Ref", Node::Text("CodeBucket".to_owned()))),
+        ("S3Key".to_owned(), call("Fn::Sub", Node::Text(format!("${{CodePrefix}}{key}")))),
     ])
 }

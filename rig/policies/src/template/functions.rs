@@ -24,6 +24,7 @@ impl Scope {
             },
             "Fn::If" => self.either(argument, path),
             "Fn::GetAtt" => self.attribute(argument, path).map(Some),
+            "Fn::ImportValue" => self.imported(argument, path).map(Some),
             "Fn::Join" => self.join(argument, path).map(Some),
             "Fn::Select" => self.select(argument, path).map(Some),
             "Fn::Split" => self.split(argument, path).map(Some),
@@ -49,6 +50,12 @@ impl Scope {
         value.cloned().ok_or_else(|| path.unresolved(format!("{resource}.{attribute}")))
     }
 
+    /// What another stack exports.
+    fn imported(&self, argument: &Node, path: &Path) -> Result<Value, TemplateError> {
+        let name = self.text(argument, path)?;
+        self.stack.imported(&name).map(Value::from).ok_or_else(|| path.unresolved(name))
+    }
+
     fn either(&self, argument: &Node, path: &Path) -> Result<Option<Value>, TemplateError> {
         let [condition, then, otherwise] = argument.list_of(path)?;
         let condition = condition.text(&path.index(0))?;
@@ -67,7 +74,9 @@ impl Scope {
             return self.attribute_named(resource, attribute, path);
         }
         let [resource, attribute] = argument.list_of(path)?;
-        self.attribute_named(resource.text(&path.index(0))?, &self.text(attribute, &path.index(1))?, path)
+        // With `AWS::LanguageExtensions` either part may be a function.
+        let resource = self.text(resource, &path.index(0))?;
+        self.attribute_named(&resource, &self.text(attribute, &path.index(1))?, path)
     }
 
     fn join(&self, argument: &Node, path: &Path) -> Result<Value, TemplateError> {

@@ -46,6 +46,8 @@ fn value(text: &str, declaration: &Node, path: &Path) -> Result<Value, TemplateE
         "Number" => Err(path.malformed(format!("{text} is not a number"))),
         // "each member string is space trimmed"
         "CommaDelimitedList" => Ok(text.split(',').map(str::trim).collect()),
+        // Nothing is asked for here: the parameter's name stands for its value.
+        kind if kind.starts_with("AWS::SSM::Parameter::Value<AWS::") => Ok(Value::from(text)),
         other => Err(path.key("Type").unsupported(other)),
     }
 }

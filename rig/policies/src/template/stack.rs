@@ -14,6 +14,7 @@ pub struct Stack {
     parameters: BTreeMap<String, String>,
     physical_ids: BTreeMap<String, String>,
     attributes: BTreeMap<(String, String), Value>,
+    exports: BTreeMap<String, String>,
 }
 
 impl Stack {
@@ -33,6 +34,7 @@ impl Stack {
             parameters: BTreeMap::new(),
             physical_ids: BTreeMap::new(),
             attributes: BTreeMap::new(),
+            exports: BTreeMap::new(),
         })
     }
 
@@ -55,6 +57,17 @@ impl Stack {
     pub fn attribute(mut self, logical_id: &str, attribute: &str, value: impl Into<Value>) -> Self {
         self.attributes.insert((logical_id.to_owned(), attribute.to_owned()), value.into());
         self
+    }
+
+    /// Says what `Fn::ImportValue` of another stack's export gives.
+    #[must_use]
+    pub fn export(mut self, name: &str, value: &str) -> Self {
+        self.exports.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) fn imported(&self, name: &str) -> Option<&str> {
+        self.exports.get(name).map(String::as_str)
     }
 
     pub(crate) fn parameters(&self) -> &BTreeMap<String, String> {

@@ -164,6 +164,81 @@ fn what_cannot_be_expanded_and_where() {
         small("  R: { Type: T, Properties: { P: !Sub \"${Names}\" } }").expand(&names()).unwrap_err();
     assert_eq!(refused.to_string(), "Resources.R.Properties.P.Fn::Sub: Names is a list, not a text");
     let taken = Template::read("Parameters:\n  CodeBucket: { Type: String }\nResources: {}\n").unwrap();
-    let refused = taken.expand(&Expansion::default()).unwrap_err();
+    let refused = taken.expand(&Expansion::default().code("a/", "a.zip")).unwrap_err();
     assert_eq!(refused.to_string(), "Parameters.CodeBucket: the template has such a parameter itself");
+    let own = taken.expand(&Expansion::default()).unwrap();
+    assert!(
+        own.contains("\"CodeBucket\"") && !own.contains("\"CodePrefix\""),
+        "a template that says where its code is"
+    );
+}
+
+#[test]
+fn for_one_item_that_stays_a_parameter() {
+    let template = Template::read(
+        r#"
+Transform: AWS::LanguageExtensions
+Metadata: { All: [Names] }
+Parameters:
+  Names: { Type: CommaDelimitedList, Default: "a, b" }
+Resources:
+  Fn::ForEach::Each:
+    - Name
+    - !Ref Names
+    - Thing${Name}:
+        Type: T
+        Properties:
+          Called: !Sub "x-${Name}"
+          Itself: !Ref Name
+          All: !Ref Names
+          Joined: !Join ["-", !Ref Names]
+      Other${Name}:
+        Type: T
+        Properties:
+          Thing: !Ref { "Fn::Sub": "Thing${Name}" }
+          Arn: !GetAtt [!Sub "Thing${Name}", Arn]
+          Both: !Sub ["${Name} ${Thing}", { Thing: !Ref { "Fn::Sub": "Thing${Name}" } }]
+Outputs:
+  Fn::ForEach::Every:
+    - Name
+    - !Ref Names
+    - Thing${Name}:
+        Description: What is made of ${Name}.
+        Value: !GetAtt [!Sub "Thing${Name}", Arn]
+        Export: { Name: !Sub "${AWS::StackName}-${Name}" }
+"#,
+    )
+    .unwrap();
+    let expanded: Value =
+        serde_json::from_str(&template.expand(&Expansion::default().one("Names")).unwrap()).unwrap();
+    let item = json!({"Ref": "Names"});
+    assert_eq!(expanded["Parameters"]["Names"], json!({"Type": "String", "Default": "a"}));
+    assert_eq!(
+        expanded["Resources"],
+        json!({
+            "Thing": {"Type": "T", "Properties": {
+                "Called": {"Fn::Sub": "x-${Names}"},
+                "Itself": item,
+                "All": [item],
+                "Joined": {"Fn::Join": ["-", [item]]},
+            }},
+            "Other": {"Type": "T", "Properties": {
+                "Thing": {"Ref": "Thing"},
+                "Arn": {"Fn::GetAtt": ["Thing", "Arn"]},
+                "Both": {"Fn::Sub": ["${Names} ${Thing}", {"Thing": {"Ref": "Thing"}}]},
+            }},
+        })
+    );
+    assert_eq!(
+        expanded["Outputs"]["Thing"],
+        json!({
+            "Description": "What is made of <Names>.",
+            "Value": {"Fn::GetAtt": ["Thing", "Arn"]},
+            "Export": {"Name": {"Fn::Sub": "${AWS::StackName}-${Names}"}},
+        })
+    );
+    let twice =
+        small("  X: { Type: T }\n  Fn::ForEach::All: [Name, !Ref Names, { \"X${Name}\": { Type: T } }]");
+    let refused = twice.expand(&Expansion::default().one("Names")).unwrap_err();
+    assert_eq!(refused.to_string(), "Resources.X${Names}: X stands here already");
 }
