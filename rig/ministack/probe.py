@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import contextlib
 import io
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import stat
@@ -23,7 +25,7 @@ import time
 import traceback
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -1312,6 +1314,18 @@ def a_plugin_whose_target_moved_refuses_to_start(_rig: Rig) -> None:
             check=False,
         )
         expect("plug-in rollback" in run.stdout and told in run.stdout, run)
+    script = (
+        "import sys; sys.path.insert(0, '.'); import launch; launch.prepare_environment()\n"
+        "from plugins import rotation_schedules\n"
+        "rotation_schedules.apply()\n"
+        "try: rotation_schedules.apply()\n"
+        "except ValueError as told: print(told)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-B", "-c", script], cwd=HERE, capture_output=True, text=True, timeout=20, check=False
+    )
+    wanted = "plug-in rotation_schedules: MiniStack has AWS::SecretsManager::RotationSchedule itself by now"
+    expect(wanted in run.stdout, run)
 
 
 def functions_end_with_the_launcher_on_a_signal(rig: Rig) -> None:
@@ -1323,24 +1337,7 @@ def functions_end_with_the_launcher_when_its_starter_is_gone(rig: Rig) -> None:
 
 
 def _functions_end(rig: Rig, end_it: Callable[[Any], None]) -> None:
-    global ENDPOINT
-    outer = ENDPOINT
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "GATEWAY_PORT": str(port), "AUTH": "false", "LOG_LEVEL": "ERROR"}
-    for name in ("KEYBOOT_RIG_CALLS", "AWS_ENDPOINT_URL"):
-        environment.pop(name, None)
-    process = subprocess.Popen(
-        [sys.executable, "-B", HERE / "launch.py"],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        ENDPOINT = f"http://127.0.0.1:{port}"
-        ready(20)
+    with another_launcher() as process:
         stack = Stack(Rig(rig.scratch), "ended", Timeout=600)
         stack.rig.formation.create_stack(
             StackName=stack.name,
@@ -1356,10 +1353,652 @@ def _functions_end(rig: Rig, end_it: Callable[[Any], None]) -> None:
         time.sleep(0.1)
         expect(not Path(f"/proc/{function['pid']}").exists(), "the function outlived the launcher")
         expect(not Path(function["environment"]["LAMBDA_TASK_ROOT"]).exists(), "the unpacked code is left behind")
+
+
+@contextlib.contextmanager
+def another_launcher(**settings: str) -> Iterator[subprocess.Popen]:
+    """A launcher of its own, which everything is asked of meanwhile."""
+    global ENDPOINT
+    outer = ENDPOINT
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "GATEWAY_PORT": str(port), "AUTH": "false", "LOG_LEVEL": "ERROR", **settings}
+    for name in ("KEYBOOT_RIG_CALLS", "AWS_ENDPOINT_URL"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-B", HERE / "launch.py"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        ENDPOINT = f"http://127.0.0.1:{port}"
+        ready(20)
+        yield process
     finally:
         ENDPOINT = outer
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+# --- what a stack of machines needs ---------------------------------------------------------------
+
+
+def ref(name: str) -> dict:
+    """`Ref`."""
+    return {"Ref": name}
+
+
+def att(name: str, attribute: str) -> dict:
+    """`Fn::GetAtt`."""
+    return {"Fn::GetAtt": [name, attribute]}
+
+
+def of(resource_type: str, properties: dict | None = None, **attributes: Any) -> dict:
+    """A resource of a template; those that another one replaces or that are removed are deleted."""
+    policies = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+    return {"Type": resource_type, "Properties": properties or {}, **policies, **attributes}
+
+
+class Deployed(Stack):
+    """A stack of nothing but the given resources."""
+
+    def __init__(self, rig: Rig, name: str, resources: dict, outputs: dict | None = None) -> None:
+        super().__init__(rig, name)
+        text = self._text(resources, outputs)
+        made = rig.formation.create_stack(StackName=self.name, TemplateBody=text, Capabilities=["CAPABILITY_NAMED_IAM"])
+        self.stack_id = made["StackId"]
+        self.described = self.settled(60)
+
+    def _text(self, resources: dict, outputs: dict | None) -> str:
+        told = {name: {"Value": value} for name, value in (outputs or {}).items()}
+        return json.dumps({"Resources": resources, **({"Outputs": told} if told else {})})
+
+    def replace_with(self, resources: dict, outputs: dict | None = None) -> Deployed:
+        """Updates to other resources, and waits."""
+        text = self._text(resources, outputs)
+        self.rig.formation.update_stack(StackName=self.name, TemplateBody=text, Capabilities=["CAPABILITY_NAMED_IAM"])
+        self.described = self.settled(60)
+        return self
+
+    def expect(self, status: str) -> dict[str, str]:
+        """The outputs of a stack that must be in a state."""
+        self.described = self.settled(60)
+        told = self.rig.formation.describe_stack_events(StackName=self.stack_id)["StackEvents"]
+        why = [each.get("ResourceStatusReason") for each in told if each["ResourceStatus"].endswith("FAILED")]
+        expect(self.described["StackStatus"] == status, (self.described["StackStatus"], why))
+        return {each["OutputKey"]: each["OutputValue"] for each in self.described.get("Outputs") or ()}
+
+    def refused(self, words: str) -> None:
+        """The creation must have failed, for a reason with these words."""
+        self.expect("ROLLBACK_COMPLETE")
+        told = self.rig.formation.describe_stack_events(StackName=self.stack_id)["StackEvents"]
+        why = [each.get("ResourceStatusReason", "") for each in told if each["ResourceStatus"] == "CREATE_FAILED"]
+        expect(any(words in each for each in why), why)
+
+
+def network(**more: dict) -> dict:
+    """A VPC with two private subnets and a security group, and more."""
+    subnet = {"VpcId": ref("Vpc"), "AvailabilityZone": f"{REGION}a"}
+    return {
+        "Vpc": of("AWS::EC2::VPC", {"CidrBlock": "10.42.0.0/16"}),
+        "First": of("AWS::EC2::Subnet", {**subnet, "CidrBlock": "10.42.0.0/24"}),
+        "Second": of(
+            "AWS::EC2::Subnet", {**subnet, "CidrBlock": "10.42.1.0/24", "AvailabilityZone": f"{REGION}b"}
+        ),
+        "Group": of("AWS::EC2::SecurityGroup", {"GroupDescription": "probe", "VpcId": ref("Vpc")}),
+        **more,
+    }
+
+
+def a_network_of_a_template_has_addresses_gateways_rules_and_flow_logs(rig: Rig) -> None:
+    def resources(description: str, port: int) -> dict:
+        rule = {"GroupId": ref("Group"), "IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+        return network(
+            Address=of("AWS::EC2::EIP", {"Domain": "vpc"}),
+            Gateway=of(
+                "AWS::EC2::NatGateway", {"SubnetId": ref("First"), "AllocationId": att("Address", "AllocationId")}
+            ),
+            In=of(
+                "AWS::EC2::SecurityGroupIngress",
+                {**rule, "SourceSecurityGroupId": ref("Group"), "Description": description},
+            ),
+            Out=of("AWS::EC2::SecurityGroupEgress", {**rule, "CidrIp": "10.42.0.0/16"}),
+            Logs=of("AWS::Logs::LogGroup"),
+            Role=of("AWS::IAM::Role", {"AssumeRolePolicyDocument": json.loads(trust("vpc-flow-logs.amazonaws.com"))}),
+            Flow=of(
+                "AWS::EC2::FlowLog",
+                {
+                    "ResourceId": ref("Vpc"),
+                    "ResourceType": "VPC",
+                    "TrafficType": "ALL",
+                    "LogGroupName": ref("Logs"),
+                    "DeliverLogsPermissionArn": att("Role", "Arn"),
+                },
+            ),
+        )
+
+    told = {
+        "Group": ref("Group"),
+        "In": ref("In"),
+        "Address": ref("Address"),
+        "Gateway": ref("Gateway"),
+        "Flow": ref("Flow"),
+        "Range": att("Vpc", "CidrBlock"),
+    }
+    ec2 = client("ec2")
+    stack = Deployed(rig, "network", resources("one", 5432), told)
+    made = stack.expect("CREATE_COMPLETE")
+    expect(made["Range"] == "10.42.0.0/16", made)
+    (address,) = [each for each in ec2.describe_addresses()["Addresses"] if each["PublicIp"] == made["Address"]]
+    expect(address.get("AssociationId"), address)
+    (gateway,) = ec2.describe_nat_gateways(NatGatewayIds=[made["Gateway"]])["NatGateways"]
+    expect(gateway["State"] == "available", gateway)
+    (flow,) = ec2.describe_flow_logs(FlowLogIds=[made["Flow"]])["FlowLogs"]
+    expect(flow["FlowLogStatus"] == "ACTIVE", flow)
+
+    def rules() -> list[tuple]:
+        (group,) = ec2.describe_security_groups(GroupIds=[made["Group"]])["SecurityGroups"]
+        ingress = [(each["FromPort"], each["UserIdGroupPairs"][0]["Description"]) for each in group["IpPermissions"]]
+        return ingress + [each["FromPort"] for each in group["IpPermissionsEgress"] if "FromPort" in each]
+
+    expect(rules() == [(5432, "one"), 5432], rules())
+    # A description is changed in place; another port is another rule.
+    same = stack.replace_with(resources("two", 5432), told).expect("UPDATE_COMPLETE")
+    expect(same["In"] == made["In"] and rules() == [(5432, "two"), 5432], (same, rules()))
+    other = stack.replace_with(resources("two", 5433), told).expect("UPDATE_COMPLETE")
+    expect(other["In"] != made["In"] and rules() == [(5433, "two"), 5433], (other, rules()))
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    left = [each for each in ec2.describe_addresses()["Addresses"] if each["PublicIp"] == made["Address"]]
+    expect(not left, left)
+
+
+def a_network_that_ec2_would_refuse_is_refused(rig: Rig) -> None:
+    rule = {"GroupId": ref("Group"), "IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "CidrIp": "10.0.0.0/8"}
+    twice = {name: of("AWS::EC2::SecurityGroupIngress", {**rule, "Description": name}) for name in ("One", "Two")}
+    Deployed(rig, "rule-twice", network(**twice)).refused("already exists")
+    said = [{name: value for name, value in rule.items() if name != "GroupId"}] * 2
+    inline = {"GroupDescription": "twice", "VpcId": ref("Vpc"), "SecurityGroupIngress": said}
+    double = network(Double=of("AWS::EC2::SecurityGroup", inline))
+    Deployed(rig, "rule-inline", double).refused("must not appear multiple times")
+    gateway = {"SubnetId": ref("First"), "AllocationId": att("Address", "AllocationId")}
+    used = {name: of("AWS::EC2::NatGateway", gateway) for name in ("One", "Two")}
+    Deployed(rig, "address-twice", network(Address=of("AWS::EC2::EIP"), **used)).refused("already associated")
+    flow = {
+        "ResourceId": ref("Vpc"),
+        "ResourceType": "VPC",
+        "TrafficType": "ALL",
+        "LogGroupName": "any",
+        "DeliverLogsPermissionArn": att("Role", "Arn"),
+    }
+    role = of("AWS::IAM::Role", {"AssumeRolePolicyDocument": json.loads(trust("ec2.amazonaws.com"))})
+    Deployed(rig, "flow-role", network(Role=role, Flow=of("AWS::EC2::FlowLog", flow))).refused("Unable to assume")
+
+
+def a_templates_secret_is_known_by_its_arn_and_may_be_empty(rig: Rig) -> None:
+    store, name = client("secretsmanager"), f"keyboot/{RUN}/empty"
+    kept = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+
+    def resources(description: str) -> dict:
+        properties = {"Name": name, "Description": description}
+        return {"Empty": {"Type": "AWS::SecretsManager::Secret", "Properties": properties, **kept}}
+
+    told = {"Ref": ref("Empty"), "Id": att("Empty", "Id")}
+    stack = Deployed(rig, "empty", resources("one"), told)
+    made = stack.expect("CREATE_COMPLETE")
+    expect(made["Ref"] == made["Id"] == store.describe_secret(SecretId=name)["ARN"], made)
+    expect(not store.describe_secret(SecretId=name).get("VersionIdsToStages"), "it has a version")
+    expect(refusal(lambda: store.get_secret_value(SecretId=name)) == "ResourceNotFoundException", "it has a value")
+    store.put_secret_value(SecretId=name, SecretString="written later")
+    stack.replace_with(resources("two"), told).expect("UPDATE_COMPLETE")
+    expect(store.describe_secret(SecretId=name)["Description"] == "two", "not updated")
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    # What an earlier stack left behind is nobody's to overwrite.
+    Deployed(rig, "taken", resources("three")).refused("already exists")
+    expect(store.get_secret_value(SecretId=name)["SecretString"] == "written later", "it was overwritten")
+
+
+def a_rotation_schedule_of_a_template_rotates_and_is_cancelled(rig: Rig) -> None:
+    function = Function(rig, "secretsmanager:*")
+    store, name = client("secretsmanager"), f"keyboot/{RUN}/scheduled"
+    made = store.create_secret(Name=name, SecretString="first")
+
+    def resources(immediately: bool, days: int) -> dict:
+        properties = {
+            "SecretId": made["ARN"],
+            "RotationLambdaARN": function.arn,
+            "RotateImmediatelyOnUpdate": immediately,
+            "RotationRules": {"ScheduleExpression": f"rate({days} days)", "Duration": "3h"},
+        }
+        return {"Schedule": of("AWS::SecretsManager::RotationSchedule", properties)}
+
+    Deployed(rig, "not-admitted", resources(False, 30)).refused("cannot invoke")
+    function.admit("secretsmanager.amazonaws.com", SourceAccount="000000000000")
+    stack = Deployed(rig, "scheduled", resources(False, 30), {"Ref": ref("Schedule")})
+    expect(stack.expect("CREATE_COMPLETE")["Ref"] == made["ARN"], stack.described)
+    until(lambda: function.steps() == ["testSecret"], function.steps)
+    described = store.describe_secret(SecretId=name)
+    expect(described["RotationRules"]["ScheduleExpression"] == "rate(30 days)", described)
+    versions = lambda: list(store.describe_secret(SecretId=name)["VersionIdsToStages"])
+    until(lambda: versions() == [made["VersionId"]], versions)
+    Deployed(rig, "second-schedule", resources(False, 30)).refused("already")
+    stack.replace_with(resources(True, 7)).expect("UPDATE_COMPLETE")
+    until(lambda: function.steps()[1:] == STEPS, function.steps)
+    until(lambda: store.get_secret_value(SecretId=name)["SecretString"] != "first", lambda: "not rotated")
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    expect(not store.describe_secret(SecretId=name).get("RotationEnabled"), "still switched on")
+
+
+def network_load_balancers_are_told_as_such_and_protected(rig: Rig) -> None:
+    def resources(protocol: str, group: str, protected: str = "false") -> dict:
+        certificate = [{"CertificateArn": ref("Certificate")}] if protocol == "TLS" else []
+        return network(
+            Certificate=of(
+                "AWS::CertificateManager::Certificate", {"DomainName": "node.example", "ValidationMethod": "DNS"}
+            ),
+            Balancer=of(
+                "AWS::ElasticLoadBalancingV2::LoadBalancer",
+                {
+                    "Type": "network",
+                    "Scheme": "internal",
+                    "Subnets": [ref("First"), ref("Second")],
+                    "SecurityGroups": [ref("Group")],
+                    "LoadBalancerAttributes": [{"Key": "deletion_protection.enabled", "Value": protected}],
+                },
+            ),
+            Targets=of(
+                "AWS::ElasticLoadBalancingV2::TargetGroup", {"Protocol": group, "Port": 8080, "VpcId": ref("Vpc")}
+            ),
+            Listener=of(
+                "AWS::ElasticLoadBalancingV2::Listener",
+                {
+                    "LoadBalancerArn": ref("Balancer"),
+                    "Port": 443,
+                    "Protocol": protocol,
+                    "Certificates": certificate,
+                    "DefaultActions": [{"Type": "forward", "TargetGroupArn": ref("Targets")}],
+                },
+            ),
+        )
+
+    told = {
+        "Arn": ref("Balancer"),
+        "Listener": ref("Listener"),
+        "FullName": att("Balancer", "LoadBalancerFullName"),
+        "Name": att("Balancer", "DNSName"),
+        "Zone": att("Balancer", "CanonicalHostedZoneID"),
+        "Vpc": ref("Vpc"),
+    }
+    stack = Deployed(rig, "balancer", resources("TLS", "TCP", "true"), told)
+    made = stack.expect("CREATE_COMPLETE")
+    expect(made["FullName"].startswith("net/") and made["Arn"].endswith(f":loadbalancer/{made['FullName']}"), made)
+    (balancer,) = client("elbv2").describe_load_balancers(LoadBalancerArns=[made["Arn"]])["LoadBalancers"]
+    expect((balancer["Type"], balancer["VpcId"]) == ("network", made["Vpc"]), balancer)
+    (listener,) = client("elbv2").describe_listeners(LoadBalancerArn=made["Arn"])["Listeners"]
+    expect(listener["Protocol"] == "TLS" and listener["ListenerArn"] == made["Listener"], listener)
+    stack.delete()
+    stack.expect("DELETE_FAILED")
+    client("elbv2").modify_load_balancer_attributes(
+        LoadBalancerArn=made["Arn"], Attributes=[{"Key": "deletion_protection.enabled", "Value": "false"}]
+    )
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    Deployed(rig, "balancer-http", resources("HTTP", "TCP")).refused("not supported")
+    Deployed(rig, "balancer-fit", resources("TLS", "HTTP")).refused("not supported with a target group")
+
+
+def a_group_launches_replaces_and_ends_its_instances(rig: Rig) -> None:
+    name = f"probe-group-{RUN}"
+    image = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
+    wanted = client("ssm").get_parameter(Name=image)["Parameter"]["Value"]
+
+    def resources(version: str) -> dict:
+        data = {
+            "ImageId": "{{resolve:ssm:" + image + "}}",
+            "InstanceType": "t4g.small",
+            "SecurityGroupIds": [ref("Group")],
+            "IamInstanceProfile": {"Name": ref("Profile")},
+            "MetadataOptions": {"HttpTokens": "required"},
+            "UserData": base64.b64encode(version.encode()).decode(),
+        }
+        return network(
+            Starter=of(
+                "AWS::IAM::ServiceLinkedRole", {"AWSServiceName": "autoscaling.amazonaws.com", "CustomSuffix": RUN}
+            ),
+            Role=of("AWS::IAM::Role", {"AssumeRolePolicyDocument": json.loads(trust("ec2.amazonaws.com"))}),
+            Profile=of("AWS::IAM::InstanceProfile", {"Roles": [ref("Role")], "InstanceProfileName": name}),
+            Launch=of("AWS::EC2::LaunchTemplate", {"LaunchTemplateData": data}),
+            Targets=of(
+                "AWS::ElasticLoadBalancingV2::TargetGroup", {"Protocol": "TCP", "Port": 9000, "VpcId": ref("Vpc")}
+            ),
+            Machines=of(
+                "AWS::AutoScaling::AutoScalingGroup",
+                {
+                    "AutoScalingGroupName": name,
+                    "MinSize": "0",
+                    "MaxSize": "1",
+                    "DesiredCapacity": "1",
+                    "VPCZoneIdentifier": [ref("First"), ref("Second")],
+                    "TargetGroupARNs": [ref("Targets")],
+                    "ServiceLinkedRoleARN": {
+                        "Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/"
+                        "autoscaling.amazonaws.com/${Starter}"
+                    },
+                    "LaunchTemplate": {
+                        "LaunchTemplateId": ref("Launch"),
+                        "Version": att("Launch", "LatestVersionNumber"),
+                    },
+                    "Tags": [{"Key": "Name", "Value": "a node", "PropagateAtLaunch": True}],
+                },
+            ),
+        )
+
+    scaling, ec2 = client("autoscaling"), client("ec2")
+
+    def group() -> dict:
+        return scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+
+    def only() -> tuple[str, str]:
+        (instance,) = group()["Instances"]
+        return instance["InstanceId"], instance["LaunchTemplate"]["Version"]
+
+    def state(instance: str) -> str:
+        (reservation,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        return reservation["Instances"][0]["State"]["Name"]
+
+    told = {"Profile": ref("Profile"), "Starter": ref("Starter"), "Targets": ref("Targets")}
+    stack = Deployed(rig, "group", resources("one"), told)
+    made = stack.expect("CREATE_COMPLETE")
+    expect(made["Profile"] == name and made["Starter"] == f"AWSServiceRoleForAutoScaling_{RUN}", made)
+    first, version = only()
+    expect(version == "1" and group()["TargetGroupARNs"] == [made["Targets"]], group())
+    (reservation,) = ec2.describe_instances(InstanceIds=[first])["Reservations"]
+    (instance,) = reservation["Instances"]
+    expect((instance["ImageId"], instance["InstanceType"]) == (wanted, "t4g.small"), instance)
+    expect(instance["IamInstanceProfile"]["Arn"].endswith(f":instance-profile/{name}"), instance)
+    tags = {each["Key"]: each["Value"] for each in instance["Tags"]}
+    expect(tags["aws:autoscaling:groupName"] == name and tags["Name"] == "a node", tags)
+    health = client("elbv2").describe_target_health(TargetGroupArn=made["Targets"])["TargetHealthDescriptions"]
+    expect([each["Target"]["Id"] for each in health] == [first], health)
+
+    # Another version is what the next instance is launched with; the one that is there stays.
+    stack.replace_with(resources("two"), told).expect("UPDATE_COMPLETE")
+    expect(only() == (first, "1") and group()["LaunchTemplate"]["Version"] == "2", group())
+    scaling.terminate_instance_in_auto_scaling_group(InstanceId=first, ShouldDecrementDesiredCapacity=False)
+    second, version = only()
+    expect(second != first and version == "2" and state(first) == "terminated", group())
+    launched = group()["Instances"][0]["LaunchTemplate"]
+    (data,) = ec2.describe_launch_template_versions(
+        LaunchTemplateId=launched["LaunchTemplateId"], Versions=[launched["Version"]]
+    )["LaunchTemplateVersions"]
+    expect(base64.b64decode(data["LaunchTemplateData"]["UserData"]) == b"two", data)
+    expect(data["LaunchTemplateData"]["MetadataOptions"]["HttpTokens"] == "required", data)
+    ec2.terminate_instances(InstanceIds=[second])
+    third, _ = only()
+    expect(third not in (first, second) and state(second) == "terminated", group())
+    scaling.start_instance_refresh(AutoScalingGroupName=name, Preferences={"SkipMatching": True})
+    expect(only()[0] == third, "what matches was replaced")
+    scaling.start_instance_refresh(AutoScalingGroupName=name)
+    fourth, _ = only()
+    expect(fourth != third, "nothing was replaced")
+    expect(refusal(lambda: scaling.delete_auto_scaling_group(AutoScalingGroupName=name)) == "ResourceInUse", "deleted")
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    expect(state(fourth) == "terminated", "it outlived its group")
+
+
+def a_function_in_a_vpc_needs_its_network_and_has_its_files(rig: Rig) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, f"#!{sys.executable}\n{BOOTSTRAP}")
+        archive.writestr("beside.pem", "beside it")
+    client("s3").put_object(Bucket=rig.bucket, Key="two-files.zip", Body=packed.getvalue())
+    interfaces = ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DeleteNetworkInterface"]
+
+    def resources(scratch: str, actions: list[str], subnets: list) -> dict:
+        own = {"Version": "2012-10-17", "Statement": [allow(*actions)]}
+        return network(
+            Role=of(
+                "AWS::IAM::Role",
+                {
+                    "AssumeRolePolicyDocument": json.loads(trust("lambda.amazonaws.com")),
+                    "Policies": [{"PolicyName": "own", "PolicyDocument": own}],
+                },
+            ),
+            Function=of(
+                "AWS::Lambda::Function",
+                {
+                    "Runtime": "provided.al2023",
+                    "Handler": "bootstrap",
+                    "Timeout": 20,
+                    "MemorySize": 256,
+                    "Role": att("Role", "Arn"),
+                    "Code": {"S3Bucket": rig.bucket, "S3Key": "two-files.zip"},
+                    "VpcConfig": {"SubnetIds": subnets, "SecurityGroupIds": [ref("Group")]},
+                },
+            ),
+            Thing={
+                "Type": "Custom::Probe",
+                "Properties": {
+                    "ServiceToken": att("Function", "Arn"),
+                    "ServiceTimeout": 20,
+                    "Scratch": scratch,
+                    "Behave": "ok",
+                },
+            },
+        )
+
+    scratch = tempfile.mkdtemp(dir=rig.scratch)
+    both = [ref("First"), ref("Second")]
+    stack = Deployed(rig, "vpc", resources(scratch, interfaces, both), {"Function": ref("Function"), "Vpc": ref("Vpc")})
+    made = stack.expect("CREATE_COMPLETE")
+    config = client("lambda").get_function_configuration(FunctionName=made["Function"])["VpcConfig"]
+    expect(config["VpcId"] == made["Vpc"] and len(config["SubnetIds"]) == 2, config)
+    line = json.loads((Path(scratch) / "events.jsonl").read_text().splitlines()[0])
+    beside = Path(line["environment"]["LAMBDA_TASK_ROOT"]) / "beside.pem"
+    expect(beside.read_text() == "beside it", beside)
+    stack.delete()
+    Deployed(rig, "vpc-role", resources(scratch, interfaces[:2], both)).refused("DeleteNetworkInterface")
+    Deployed(rig, "vpc-subnet", resources(scratch, interfaces, ["subnet-0"])).refused("does not exist")
+
+
+# --- databases ------------------------------------------------------------------------------------
+
+
+def database(key: Any, **properties: Any) -> dict:
+    """A template's database, whose end is a snapshot."""
+    declared = {
+        "Engine": "postgres",
+        "EngineVersion": "16",
+        "DBInstanceClass": "db.t4g.micro",
+        "AllocatedStorage": "20",
+        "DBName": "tsm",
+        "MasterUsername": "master",
+        "ManageMasterUserPassword": True,
+        "MasterUserSecret": {"KmsKeyId": key},
+        "StorageEncrypted": True,
+        "KmsKeyId": key,
+        "DBSubnetGroupName": ref("Subnets"),
+        "VPCSecurityGroups": [ref("Group")],
+        **properties,
+    }
+    declared = {name: value for name, value in declared.items() if value is not None}
+    return of("AWS::RDS::DBInstance", declared, DeletionPolicy="Snapshot", UpdateReplacePolicy="Snapshot")
+
+
+def databases(key: str, **more: Any) -> dict:
+    """A network with one database."""
+    subnets = {"DBSubnetGroupDescription": "probe", "SubnetIds": [ref("First"), ref("Second")]}
+    return network(Subnets=of("AWS::RDS::DBSubnetGroup", subnets), Database=database(key, **more))
+
+
+DATABASE = {
+    "Name": ref("Database"),
+    "Host": att("Database", "Endpoint.Address"),
+    "Port": att("Database", "Endpoint.Port"),
+    "Secret": att("Database", "MasterUserSecret.SecretArn"),
+    "Resource": att("Database", "DbiResourceId"),
+}
+
+
+def master(made: dict[str, str], database: str = "tsm", **options: str) -> Any:
+    """A connection as the master user, by what the secret says now."""
+    import psycopg2
+
+    secret = json.loads(client("secretsmanager").get_secret_value(SecretId=made["Secret"])["SecretString"])
+    connection = psycopg2.connect(
+        host=made["Host"],
+        port=made["Port"],
+        user=secret["username"],
+        password=options.pop("password", secret["password"]),
+        dbname=database,
+        **{"sslmode": "verify-full", "sslrootcert": str(authority()), **options},
+    )
+    connection.autocommit = True
+    return connection
+
+
+def authority() -> Path:
+    """The certificate authority of the launcher that is probed: beside its record of calls, where all of it is."""
+    (found,) = Path(os.environ["KEYBOOT_RIG_CALLS"]).parent.glob("*/authority/ca.pem")
+    return found
+
+
+def asked(connection: Any, statement: str) -> Any:
+    """What a statement returns, if it returns anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone() if cursor.description else None
+
+
+def a_database_of_a_template_is_a_server_with_a_managed_password(rig: Rig) -> None:
+    import psycopg2
+
+    key = kms_key()
+    stack = Deployed(rig, "database", databases(key), DATABASE)
+    made = stack.expect("CREATE_COMPLETE")
+    rds, store = client("rds"), client("secretsmanager")
+    (told,) = rds.describe_db_instances(DBInstanceIdentifier=made["Name"])["DBInstances"]
+    expect(told["MasterUserSecret"]["SecretArn"] == made["Secret"], told)
+    expect(told["DbiResourceId"] == made["Resource"] and str(told["Endpoint"]["Port"]) == made["Port"], told)
+    expect(store.describe_secret(SecretId=made["Secret"])["KmsKeyId"] == key, "under another key")
+    connection = master(made)
+    who = asked(connection, "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname = current_user")
+    expect(who == ("master", False), who)
+    for wrong in ({"password": "another"}, {"sslmode": "disable"}, {"sslrootcert": os.devnull}):
+        try:
+            master(made, **wrong)
+        except psycopg2.OperationalError:
+            continue
+        raise Failed(f"let in with {wrong}")
+    # The password changes, as RDS changes it, and who was in stays.
+    rds.modify_db_instance(DBInstanceIdentifier=made["Name"], RotateMasterUserPassword=True, ApplyImmediately=True)
+    expect(asked(master(made), "SELECT 1") == (1,) and asked(connection, "SELECT 1") == (1,), "not rotated")
+    # A change of what RDS only records leaves the server; a protected one is not deleted.
+    same = stack.replace_with(databases(key, DeletionProtection=True, AllocatedStorage="30"), DATABASE)
+    expect(same.expect("UPDATE_COMPLETE") == made and asked(connection, "SELECT 1") == (1,), same.described)
+    stack.delete()
+    stack.expect("DELETE_FAILED")
+    expect(asked(connection, "SELECT 1") == (1,), "the server is gone")
+    expect(not rds.describe_db_snapshots(DBInstanceIdentifier=made["Name"])["DBSnapshots"], "a snapshot was made")
+    rds.modify_db_instance(DBInstanceIdentifier=made["Name"], DeletionProtection=False, ApplyImmediately=True)
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    expect(refusal(lambda: store.describe_secret(SecretId=made["Secret"])) == "ResourceNotFoundException", "kept")
+    try:
+        asked(connection, "SELECT 1")
+    except psycopg2.Error:
+        return
+    raise Failed("the server outlived its instance")
+
+
+def a_database_leaves_a_snapshot_of_which_another_is_made(rig: Rig) -> None:
+    key, rds = kms_key(), client("rds")
+    stack = Deployed(rig, "snapshot", databases(key), DATABASE)
+    made = stack.expect("CREATE_COMPLETE")
+    asked(master(made), "CREATE TABLE kept AS SELECT 7 AS number")
+
+    def snapshots(name: str) -> list[str]:
+        found = rds.describe_db_snapshots(DBInstanceIdentifier=name)["DBSnapshots"]
+        return [each["DBSnapshotIdentifier"] for each in found]
+
+    # Another subnet group replaces the instance, which leaves a snapshot as its deletion would.
+    subnets = {"DBSubnetGroupDescription": "other", "SubnetIds": [ref("First"), ref("Second")]}
+    other = databases(key, DBSubnetGroupName=ref("Others"))
+    other["Others"] = of("AWS::RDS::DBSubnetGroup", subnets)
+    replaced = stack.replace_with(other, DATABASE).expect("UPDATE_COMPLETE")
+    expect(replaced["Resource"] != made["Resource"], replaced)
+    expect(asked(master(replaced), "SELECT to_regclass('kept') IS NULL") == (True,), "not a new one")
+    (kept,) = snapshots(made["Name"])
+    asked(master(replaced), "CREATE TABLE kept AS SELECT 8 AS number")
+    stack.delete()
+    stack.expect("DELETE_COMPLETE")
+    (last,) = snapshots(replaced["Name"])
+    for snapshot, number in ((kept, 7), (last, 8)):
+        restored = databases(key, DBSnapshotIdentifier=snapshot, MasterUsername=None, DBName=None)
+        again = Deployed(rig, f"restored-{number}", restored, DATABASE)
+        expect(asked(master(again.expect("CREATE_COMPLETE")), "SELECT number FROM kept") == (number,), snapshot)
+        again.delete()
+        again.expect("DELETE_COMPLETE")
+
+
+def databases_end_with_the_launcher_on_a_signal(rig: Rig) -> None:
+    _databases_end(rig, lambda process: process.send_signal(signal.SIGTERM))
+
+
+def databases_end_with_the_launcher_when_it_is_killed(rig: Rig) -> None:
+    # The launcher alone, not its group.
+    _databases_end(rig, lambda process: process.kill())
+
+
+def _databases_end(rig: Rig, end_it: Callable[[Any], None]) -> None:
+    # As short a name as the rig's own folders have.
+    folder = tempfile.mkdtemp()
+
+    def left() -> list[str]:
+        """The processes that have the folder in their command."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if folder in command:
+                    found.append(command)
+        return found
+
+    with another_launcher(KEYBOOT_RIG_DATABASES=folder) as process:
+        Deployed(Rig(rig.scratch), "ends", databases(kms_key()), DATABASE).expect("CREATE_COMPLETE")
+        expect(len(left()) >= 2, left())
+        end_it(process)
+        process.wait(timeout=15)
+        until(lambda: not left(), left)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def databases_are_records_if_there_are_to_be_no_servers(rig: Rig) -> None:
+    with another_launcher(KEYBOOT_RIG_DATABASES="none"):
+        made = Deployed(Rig(rig.scratch), "none", databases(kms_key()), DATABASE).expect("CREATE_COMPLETE")
+        with socket.socket() as probe:
+            expect(probe.connect_ex(("127.0.0.1", int(made["Port"]))) != 0, "somebody listens")
+
+
+def a_database_that_rds_would_refuse_is_refused(rig: Rig) -> None:
+    key = kms_key()
+    for name, wrong, words in (
+        ("reserved", {"MasterUsername": "admin"}, "cannot be used"),
+        ("no-group", {"DBSubnetGroupName": "none"}, "does not exist"),
+        ("no-parameters", {"DBParameterGroupName": "none"}, "not found"),
+        ("no-key", {"KmsKeyId": f"arn:aws:kms:{REGION}:000000000000:key/none"}, "is not enabled"),
+        ("two-passwords", {"MasterUserPassword": "of the template"}, "one of"),
+    ):
+        Deployed(rig, f"database-{name}", databases(key, **wrong)).refused(words)
 
 
 # --- what needs no plug-in, and must stay so ------------------------------------------------------
@@ -1485,6 +2124,30 @@ def a_list_without_entries_is_told_from_another_in_a_condition(rig: Rig) -> None
         stack.delete()
 
 
+def parts_of_a_text_are_told_in_a_condition(rig: Rig) -> None:
+    def has(number: int) -> dict:
+        parts = {"Fn::Split": [",", {"Fn::Sub": "${Text},,,"}]}
+        return {"Fn::Not": [{"Fn::Equals": [{"Fn::Select": [number, parts]}, ""]}]}
+
+    template = {
+        "Parameters": {"Text": {"Type": "String", "Default": ""}},
+        "Conditions": {"HasFirst": has(0), "HasSecond": has(1)},
+        "Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+        "Outputs": {name: {"Value": {"Fn::If": [name, "yes", "no"]}} for name in ("HasFirst", "HasSecond")},
+    }
+    for name, text, wanted in (("none", "", "no no"), ("one", "a", "yes no"), ("two", "a,b", "yes yes")):
+        stack = Stack(rig, f"parts-{name}")
+        made = rig.formation.create_stack(
+            StackName=stack.name,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "Text", "ParameterValue": text}],
+        )
+        stack.stack_id = made["StackId"]
+        told = {each["OutputKey"]: each["OutputValue"] for each in stack.settled()["Outputs"]}
+        expect(f"{told['HasFirst']} {told['HasSecond']}" == wanted, told)
+        stack.delete()
+
+
 def types_that_ministack_lacks_take_effect(rig: Rig) -> None:
     parameter, secret = f"/keyboot/{RUN}/shared", f"keyboot/{RUN}/by-template"
     client("ssm").put_parameter(Name=parameter, Value="x", Type="String", Tier="Advanced")
@@ -1605,7 +2268,21 @@ CHECKS = (
     a_changed_id_is_cleaned_up_after_the_update,
     a_template_like_ours_deploys_with_what_it_declares,
     a_list_without_entries_is_told_from_another_in_a_condition,
+    parts_of_a_text_are_told_in_a_condition,
     types_that_ministack_lacks_take_effect,
+    a_network_of_a_template_has_addresses_gateways_rules_and_flow_logs,
+    a_network_that_ec2_would_refuse_is_refused,
+    a_templates_secret_is_known_by_its_arn_and_may_be_empty,
+    a_rotation_schedule_of_a_template_rotates_and_is_cancelled,
+    network_load_balancers_are_told_as_such_and_protected,
+    a_group_launches_replaces_and_ends_its_instances,
+    a_function_in_a_vpc_needs_its_network_and_has_its_files,
+    a_database_of_a_template_is_a_server_with_a_managed_password,
+    a_database_leaves_a_snapshot_of_which_another_is_made,
+    a_database_that_rds_would_refuse_is_refused,
+    databases_end_with_the_launcher_on_a_signal,
+    databases_end_with_the_launcher_when_it_is_killed,
+    databases_are_records_if_there_are_to_be_no_servers,
     every_call_is_one_whole_line_of_the_record,
     a_plugin_whose_target_moved_refuses_to_start,
     functions_end_with_the_launcher_on_a_signal,

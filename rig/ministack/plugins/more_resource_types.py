@@ -15,7 +15,8 @@ import json
 
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import iam, secretsmanager, ssm
-from ministack.services.cloudformation import provisioners
+
+from template_types import Made, add_types
 
 TARGETS = {
     "ministack.services.cloudformation.provisioners:_provision_resource": "3b8f01fb187141b6",
@@ -25,8 +26,6 @@ TARGETS = {
     "ministack.services.secretsmanager:_delete_resource_policy": "9e979adc5d3703f3",
     "ministack.core.iam_evaluator:_gather_role_policies": "d83d1661b86595ac",
 }
-
-Made = tuple[str, dict]
 
 
 def apply() -> None:
@@ -40,10 +39,7 @@ def apply() -> None:
             "delete": _end_secret_policy,
         },
     }
-    known = sorted(ours.keys() & provisioners._RESOURCE_HANDLERS.keys())
-    if known:
-        raise ValueError(f"plug-in more_resource_types: MiniStack has {', '.join(known)} itself by now")
-    provisioners._RESOURCE_HANDLERS.update(ours)
+    add_types("more_resource_types", ours, {})
 
 
 def _share(_logical_id: str, props: dict, _stack_name: str) -> Made:
