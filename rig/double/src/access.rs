@@ -90,6 +90,9 @@ pub(crate) enum Owner<'a> {
 /// Refuses what policies do not allow.
 pub(crate) fn require(world: &World, caller: &Caller, question: Question<'_>) -> Result<(), ApiError> {
     let mut context = question.context;
+    for (key, value) in &caller.context {
+        context.add(key, [value]);
+    }
     let now = world.now();
     context.add("aws:CurrentTime", [now.to_string()]);
     context.add("aws:EpochTime", [now.as_second().to_string()]);
@@ -121,7 +124,9 @@ pub(crate) fn require(world: &World, caller: &Caller, question: Question<'_>) ->
 /// The condition keys that calls fill, here and in the services; a name that ends in `/` or `:` has
 /// any other name after it.
 const FILLED: &[&str] = &[
+    "aws:CalledVia",
     "aws:CurrentTime",
+    "aws:Ec2InstanceSourceVpc",
     "aws:EpochTime",
     "aws:PrincipalAccount",
     "aws:PrincipalArn",
@@ -135,6 +140,7 @@ const FILLED: &[&str] = &[
     "aws:ResourceAccount",
     "aws:ResourceTag/",
     "aws:SecureTransport",
+    "aws:SourceVpc",
     "aws:TagKeys",
     "aws:ViaAWSService",
     "kms:CallerAccount",
@@ -150,6 +156,7 @@ const FILLED: &[&str] = &[
     "kms:ResourceAliases",
     "kms:SigningAlgorithm",
     "kms:ViaService",
+    "lambda:SourceFunctionArn",
     "secretsmanager:BlockPublicPolicy",
     "secretsmanager:Description",
     "secretsmanager:ForceDeleteWithoutRecovery",
@@ -172,9 +179,12 @@ const FILLED: &[&str] = &[
 ];
 
 /// The condition keys that are rightly absent from every call: only what a service does on its own for
-/// an account's resource carries them, and the double has roles for callers (IAM User Guide, "AWS global
-/// condition context keys").
-const ABSENT: &[&str] = &["aws:SourceAccount"];
+/// an account's resource carries the first, and the double has roles for callers (IAM User Guide, "AWS global
+/// condition context keys"); only operations on grants, of which the double has none, carry the second (KMS
+/// Developer Guide, "AWS KMS condition keys"). `aws:CalledVia`, `aws:Ec2InstanceSourceVpc`, `aws:SourceVpc` and
+/// `lambda:SourceFunctionArn` are filled where a session tells them ([`crate::World::add_session`]): no other caller
+/// is a service's, on an instance, at an endpoint or a function.
+const ABSENT: &[&str] = &["aws:SourceAccount", "kms:GrantIsForAWSResource"];
 
 /// Refuses a policy that asks for a key which no call fills: its condition would be met or missed
 /// for the wrong reason.

@@ -48,6 +48,8 @@ pub struct KmsStack {
     pub record_key: String,
     /// The access keys of the nodes' roles, by the nodes' indexes.
     pub nodes: BTreeMap<u32, String>,
+    /// The patterns of its rules of EventBridge, by their logical ids.
+    pub patterns: BTreeMap<String, Value>,
     /// What Resource Access Manager shares once the resource `Keys` is there: ARN and accounts.
     pub shares: Vec<(String, Vec<String>)>,
     endpoint: String,
@@ -254,6 +256,7 @@ impl Deployment<'_> {
         let (told, shares) = (told(&resolved, FUNCTION)?, shares(&resolved)?);
         let told_rotation = self::told(&resolved, ROTATION_FUNCTION)?;
         let properties = texts(resolved.resource(KEYS)?);
+        let patterns = patterns(&resolved)?;
         let (place, stack_id) = (self.place, self.stack_id.to_owned());
         Ok(KmsStack {
             place,
@@ -264,6 +267,7 @@ impl Deployment<'_> {
             secrets_key,
             record_key,
             nodes,
+            patterns,
             shares,
             endpoint,
             told,
@@ -286,9 +290,11 @@ impl Deployment<'_> {
                 self.place.arn("scheduler", &format!("schedule-group/{physical_id}"))
             }
             "AWS::Serverless::Function" => self.place.arn("lambda", &format!("function:{physical_id}")),
+            "AWS::SNS::Topic" => self.place.arn("sns", &physical_id),
             _ => return,
         };
-        let reference = if kind == "AWS::IAM::ManagedPolicy" { &arn } else { &physical_id };
+        let is_known_by_arn = ["AWS::IAM::ManagedPolicy", "AWS::SNS::Topic"].contains(&kind);
+        let reference = if is_known_by_arn { &arn } else { &physical_id };
         self.stack = self.stack.clone().physical_id(id, reference).attribute(id, "Arn", arn.as_str());
     }
 
@@ -431,8 +437,15 @@ fn told(resolved: &Resolved, function: &str) -> anyhow::Result<BTreeMap<String, 
     variables.iter().map(text).collect()
 }
 
+/// The patterns of a template's rules, by their logical ids.
+pub(crate) fn patterns(resolved: &Resolved) -> anyhow::Result<BTreeMap<String, Value>> {
+    let rules = resolved.resources().filter(|(_, kind)| *kind == "AWS::Events::Rule");
+    let pattern = |(id, _): (&str, &str)| Ok((id.to_owned(), resolved.resource(id)?["EventPattern"].clone()));
+    rules.map(pattern).collect()
+}
+
 /// What the template's shares are of, and with whom.
-fn shares(resolved: &Resolved) -> anyhow::Result<Vec<(String, Vec<String>)>> {
+pub(crate) fn shares(resolved: &Resolved) -> anyhow::Result<Vec<(String, Vec<String>)>> {
     let mut shares = Vec::new();
     for (id, _) in resolved.resources().filter(|(_, kind)| *kind == "AWS::RAM::ResourceShare") {
         let properties = resolved.resource(id)?;

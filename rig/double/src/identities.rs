@@ -36,6 +36,8 @@ pub(crate) struct Caller {
     pub(crate) arn: String,
     /// The same, as policies see it.
     pub(crate) principal: Principal,
+    /// What else its session tells of every call.
+    pub(crate) context: BTreeMap<String, String>,
     /// The number of the call in the record.
     pub(crate) call: u64,
 }
@@ -43,7 +45,10 @@ pub(crate) struct Caller {
 /// The identities of all accounts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Identities {
+    /// By ARN.
     roles: BTreeMap<String, Role>,
+    /// By access key: the role's ARN, and what a session of it tells beside its role.
+    sessions: BTreeMap<String, (String, BTreeMap<String, String>)>,
     keys_given: u32,
     /// By account.
     organizations: BTreeMap<String, String>,
@@ -61,11 +66,7 @@ impl Identities {
         let read = numbered.map(|(index, text)| identity_policy(&format!("{name}[{index}]"), text));
         let policies = read.collect::<Result<Vec<_>, _>>()?;
         let (known, tags) = self.role(arn).map(|role| (role.access_key.clone(), role.tags.clone())).unzip();
-        let access_key = known.unwrap_or_else(|| {
-            self.keys_given += 1;
-            // As long as a real one, and nobody's.
-            format!("ASIADOUBLE{:010}", self.keys_given)
-        });
+        let access_key = known.unwrap_or_else(|| self.new_key());
         let role = Role {
             account,
             arn: arn.to_owned(),
@@ -73,24 +74,46 @@ impl Identities {
             tags: tags.unwrap_or_default(),
             policies,
         };
-        Ok(self.roles.entry(access_key).insert_entry(role).into_mut())
+        self.sessions.insert(access_key, (arn.to_owned(), BTreeMap::new()));
+        Ok(self.roles.entry(arn.to_owned()).insert_entry(role).into_mut())
+    }
+
+    /// Another session of a role, whose every call tells these condition keys; gives its access key.
+    pub(crate) fn add_session(
+        &mut self,
+        role: &str,
+        context: BTreeMap<String, String>,
+    ) -> Result<String, ApiError> {
+        if self.role(role).is_none() {
+            return Err(ApiError::validation(format!("there is no role {role}")));
+        }
+        let key = self.new_key();
+        self.sessions.insert(key.clone(), (role.to_owned(), context));
+        Ok(key)
+    }
+
+    /// As long as a real one, and nobody's.
+    fn new_key(&mut self) -> String {
+        self.keys_given += 1;
+        format!("ASIADOUBLE{:010}", self.keys_given)
     }
 
     /// The role of an ARN.
     pub(crate) fn role(&self, arn: &str) -> Option<&Role> {
-        self.roles.values().find(|role| role.arn == arn)
+        self.roles.get(arn)
     }
 
     /// Gives a role a tag, as whoever administers its account can.
     pub(crate) fn tag_role(&mut self, arn: &str, key: &str, value: &str) {
-        for role in self.roles.values_mut().filter(|role| role.arn == arn) {
+        if let Some(role) = self.roles.get_mut(arn) {
             role.tags.insert(key.to_owned(), value.to_owned());
         }
     }
 
-    /// Takes a role away, with its policies and its access key.
+    /// Takes a role away, with its policies and its access keys.
     pub(crate) fn remove_role(&mut self, arn: &str) {
-        self.roles.retain(|_, role| role.arn != arn);
+        self.roles.remove(arn);
+        self.sessions.retain(|_, (role, _)| role != arn);
     }
 
     /// Puts an account into an organization.
@@ -101,7 +124,9 @@ impl Identities {
     /// Who an access key stands for. `None` for one that nobody has.
     pub(crate) fn caller(&self, access_key: &str, region: &str, call: u64) -> Option<Caller> {
         let is_account = access_key.len() == 12 && access_key.bytes().all(|byte| byte.is_ascii_digit());
-        let (account, arn, principal) = match self.roles.get(access_key) {
+        let session = self.sessions.get(access_key);
+        let context = session.map(|(_, context)| context.clone()).unwrap_or_default();
+        let (account, arn, principal) = match session.and_then(|(arn, _)| self.role(arn)) {
             Some(role) => {
                 let session = Principal::role(&role.arn, SESSION).ok()?;
                 let session =
@@ -119,7 +144,7 @@ impl Identities {
             Some(organization) => principal.in_organization(organization),
             None => principal,
         };
-        Some(Caller { place: Place::new(account, region), arn, principal, call })
+        Some(Caller { place: Place::new(account, region), arn, principal, context, call })
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod clock;
+pub mod core_stack;
 pub mod deploy;
 mod double;
 mod error;

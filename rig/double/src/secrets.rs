@@ -27,6 +27,7 @@ use crate::place::Place;
 use crate::service::read;
 use crate::world::World;
 
+pub(crate) use creating::made_by_rds;
 pub(crate) use listing::Lag;
 pub use secret::{Deletion, Rotation, RotationRules, Secret, SecretValue, SecretVersion};
 

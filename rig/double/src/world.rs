@@ -76,6 +76,20 @@ impl World {
         Ok(self.identities.add_role(arn, policies)?.access_key.clone())
     }
 
+    /// Adds a session of a role, whose every call tells these condition keys beside the others, as one of an
+    /// instance tells the network it is in; gives the access key that acts as it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such role.
+    pub fn add_session(
+        &mut self,
+        role: &str,
+        context: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<String, ApiError> {
+        self.identities.add_session(role, context.into_iter().collect())
+    }
+
     /// Gives a role a tag, as whoever administers its account can.
     pub fn tag_role(&mut self, arn: &str, key: &str, value: &str) {
         self.identities.tag_role(arn, key, value);
@@ -176,6 +190,17 @@ impl World {
         if let Some(due) = pending {
             self.is_due(due);
         }
+    }
+
+    /// Encrypts bytes, whoever may: what a test looks who opens.
+    #[must_use]
+    pub fn encrypt_for_test(
+        &mut self,
+        key: &str,
+        context: BTreeMap<String, String>,
+        plaintext: Vec<u8>,
+    ) -> Vec<u8> {
+        self.kms.seal(key, context, plaintext)
     }
 
     /// What is behind a ciphertext, whoever may read it: for a test that opens an envelope. `None` for

@@ -20,6 +20,7 @@ mod condition;
 mod context;
 mod decision;
 mod error;
+pub mod event_pattern;
 mod expected;
 mod json;
 mod keys;

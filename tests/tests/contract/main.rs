@@ -3,6 +3,7 @@
 
 mod adopting;
 mod cloudformation;
+mod core_table;
 mod crash;
 mod faults;
 mod kms_keys;

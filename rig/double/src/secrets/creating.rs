@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::access::{self, Owner, Question};
+use crate::access::{self, Context, Owner, Question};
 use crate::error::{Answer, ApiError};
 use crate::identities::Caller;
+use crate::random;
 use crate::secrets::naming::{arn_without_suffix, check_name, new_arn};
 use crate::secrets::secret::CURRENT;
 use crate::secrets::tagging::added;
@@ -101,6 +102,57 @@ pub(super) fn create(world: &mut World, caller: &Caller, input: CreateSecret) ->
     };
     world.secrets.entry(caller.place.clone()).or_default().insert(input.name, secret);
     Ok(answer)
+}
+
+/// RDS makes the secret of a database's master user, with the rights of who makes the database: he needs
+/// `secretsmanager:CreateSecret` and `secretsmanager:TagResource`, and of the key `kms:GenerateDataKey` and `kms:Decrypt` (Amazon RDS User
+/// Guide, "Password management with Amazon RDS and AWS Secrets Manager", "Permissions required for Secrets
+/// Manager integration"). Its name, in which stands a `!`, is the service's. Gives the ARN.
+pub(crate) fn made_by_rds(
+    world: &mut World,
+    caller: &Caller,
+    name: &str,
+    key: &str,
+    value: String,
+) -> Result<String, ApiError> {
+    let arn = new_arn(&caller.place, name);
+    for action in ["secretsmanager:CreateSecret", "secretsmanager:TagResource"] {
+        let owner = Owner::Account(&caller.place.account);
+        let question = Question { action, resource: arn.clone(), owner, context: Context::default() };
+        access::require(world, caller, question)?;
+    }
+    let id = random::uuid();
+    keys::ask_to_establish(world, caller, key, &arn)?;
+    keys::ask_to_encrypt(world, caller, key, &arn, &id)?;
+    let now = world.now();
+    let version = SecretVersion {
+        id: id.clone(),
+        value: Some(SecretValue::Text(value)),
+        stages: BTreeSet::from([CURRENT.to_owned()]),
+        created: now,
+        created_by: caller.call,
+        last_accessed: None,
+        key: Some(key.to_owned()),
+    };
+    let secret = Secret {
+        place: caller.place.clone(),
+        arn: arn.clone(),
+        name: name.to_owned(),
+        description: None,
+        key: Some(key.to_owned()),
+        // Secrets Manager User Guide, "AWS Secrets Manager secrets managed by other AWS services".
+        tags: BTreeMap::from([("aws:secretsmanager:owningService".to_owned(), "rds".to_owned())]),
+        versions: BTreeMap::from([(id, version)]),
+        policy: None,
+        rotation: None,
+        created: now,
+        created_by: caller.call,
+        changed: now,
+        last_accessed: None,
+        deletion: None,
+    };
+    world.secrets.entry(caller.place.clone()).or_default().insert(name.to_owned(), secret);
+    Ok(arn)
 }
 
 /// A name in its recovery window is refused as a state (Secrets Manager API Reference,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on ends that way")]
 
 mod accounts;
+mod core_stack;
 mod function;
 mod kms;
 mod parameter_limits;

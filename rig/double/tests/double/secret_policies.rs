@@ -57,7 +57,7 @@ async fn a_policy_that_cannot_be_read_is_refused() {
     }
     assert_eq!(code(put(&" ".repeat(20_481)).await), "ValidationException");
     // A condition that nothing here could meet would be met or missed for the wrong reason.
-    let unknown = for_principal("*", r#","Condition":{"StringEquals":{"aws:SourceVpc":"vpc-1"}}"#);
+    let unknown = for_principal("*", r#","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-1"}}"#);
     assert_eq!(code(put(&unknown).await), "NotInTheDouble");
 }
 

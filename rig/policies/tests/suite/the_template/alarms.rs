@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::{RECORD_KEY, SECRETS_KEY, assert_not_allowed, resolve, role_arn, secret, stack};
 use crate::asking::HERE;
-use crate::event_pattern::matches;
 
 /// A call as CloudTrail tells it (CloudTrail User Guide, "CloudTrail record contents for management,
 /// data, and network activity events").
@@ -50,6 +49,11 @@ fn admin() -> Value {
 
 fn user() -> Value {
     json!({"type": "IAMUser", "accountId": HERE, "arn": format!("arn:aws:iam::{HERE}:user/eve")})
+}
+
+/// Whether a pattern matches an event; an operator that is not known fails the test that meets it.
+fn matches(pattern: &Value, event: &Value) -> bool {
+    policies::event_pattern::matches(pattern, event).unwrap()
 }
 
 fn pattern(resolved: &Resolved, rule: &str) -> Value {
