@@ -6,6 +6,7 @@ mod demo;
 mod fuzz;
 mod mutants;
 mod package;
+mod picture;
 mod terminal;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Builds the functions for Lambda and writes the KMS Stack's template for deploying
     Package(package::Options),
+    /// Draws the picture in the README from its text
+    Picture(picture::Options),
     /// Runs every check and every test
     Test(checks::Options),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Mutants(options) => mutants::run(&options),
         Command::Package(options) => package::run(&options),
+        Command::Picture(options) => picture::run(&options),
         Command::Test(options) => checks::run(&options),
     };
     match result {
