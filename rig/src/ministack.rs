@@ -1,5 +1,6 @@
 //! MiniStack, with the rig's plug-ins or as it comes, for as long as a value lives.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +53,7 @@ impl MiniStack {
             command
                 .env("AUTH", "true")
                 .env("KEYBOOT_RIG_CALLS", calls(folder))
+                .env("KEYBOOT_RIG_DATABASES", databases(folder))
                 .env("KEYBOOT_RIG_RETRY_SECONDS", "0.2")
                 .envs(function_seconds.map(|seconds| ("KEYBOOT_RIG_FUNCTION_SECONDS", seconds.to_string())));
             command
@@ -86,6 +88,29 @@ impl MiniStack {
         calls(self.service.folder())
     }
 
+    /// The certificates that its databases are believed by: the local `rds-roots.pem`.
+    #[must_use]
+    pub fn database_roots(&self) -> PathBuf {
+        self.databases().join("authority/ca.pem")
+    }
+
+    /// Where its databases are, each in a folder of its own, and the last copies of those that were deleted.
+    #[must_use]
+    pub fn databases(&self) -> PathBuf {
+        databases(self.service.folder())
+    }
+
+    /// The types of resources that plug-ins add to MiniStack's CloudFormation, or mend: what they do, by types.
+    ///
+    /// # Errors
+    ///
+    /// When its log cannot be read.
+    pub fn played(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let log = std::fs::read_to_string(self.log())?;
+        let told = log.lines().filter_map(|line| line.strip_prefix("rig: ")?.split_once(" is "));
+        Ok(told.map(|(kind, by)| (kind.to_owned(), by.to_owned())).collect())
+    }
+
     /// What MiniStack and its functions wrote.
     #[must_use]
     pub fn log(&self) -> PathBuf {
@@ -110,6 +135,10 @@ fn launcher(venv: &Venv, folder: &Path, address: SocketAddr) -> Command {
         .env("IOT_MTLS_ENABLED", "false")
         .env("SFTP_ENABLED", "false");
     command
+}
+
+fn databases(folder: &Path) -> PathBuf {
+    folder.join("databases")
 }
 
 fn calls(folder: &Path) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -263,15 +264,8 @@ impl Nodes {
     ///
     /// When it does not answer.
     pub fn status(&self, index: u32) -> anyhow::Result<Value> {
-        use std::io::{Read as _, Write as _};
         let port = self.ports.get(&index).context("no such node")?.sdk;
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let body = answer.split_once("\r\n\r\n").context("no HTTP answer")?.1;
-        Ok(serde_json::from_str(body)?)
+        status_at((Ipv4Addr::LOCALHOST, port).into())
     }
 
     /// Sends a signal to a node's `keyboot-node watch`.
@@ -340,6 +334,18 @@ impl Drop for Nodes {
             let _ = std::fs::remove_dir_all(private_folder_path(*index));
         }
     }
+}
+
+/// What a node tells of itself at its SDK port.
+pub(crate) fn status_at(address: SocketAddr) -> anyhow::Result<Value> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let body = answer.split_once("\r\n\r\n").context("no HTTP answer")?.1;
+    Ok(serde_json::from_str(body)?)
 }
 
 fn end(child: &mut Child) {
@@ -432,8 +438,17 @@ async fn make_role(cloud: &Cloud, name: &str) -> anyhow::Result<()> {
 }
 
 async fn assume(cloud: &Cloud, name: &str) -> anyhow::Result<Credentials> {
-    let arn = format!("arn:aws:iam::{ACCOUNT}:role/{name}");
-    let session = cloud.sts().assume_role().role_arn(arn).role_session_name("rig").send().await?;
+    assume_role(cloud, &format!("arn:aws:iam::{ACCOUNT}:role/{name}"), "rig").await
+}
+
+/// A role's credentials, for a session of this name.
+///
+/// # Errors
+///
+/// When it may not be taken.
+pub async fn assume_role(cloud: &Cloud, arn: &str, session: &str) -> anyhow::Result<Credentials> {
+    let session = cloud.sts().assume_role().role_arn(arn).role_session_name(session).send().await;
+    let session = session.with_context(|| format!("taking {arn}"))?;
     let given = session.credentials.context("no credentials")?;
     Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), None, "rig"))
 }

@@ -14,7 +14,7 @@ use crate::expanded::{code_uri, expand};
 use crate::functions::{self, Build, archive};
 
 /// Where the functions' code is uploaded to.
-const BUCKET: &str = "keyboot-code";
+pub(crate) const BUCKET: &str = "keyboot-code";
 /// The longest template that a request holds itself (CloudFormation User Guide, "CloudFormation quotas").
 const LONGEST_BODY: usize = 51_200;
 /// How often a stack is asked for its state.
@@ -127,6 +127,12 @@ impl Deployment {
     pub fn with(mut self, parameter: &str, value: &str) -> Self {
         self.parameters.insert(parameter.to_owned(), value.to_owned());
         self
+    }
+
+    /// What a parameter is set to.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
     }
 
     /// The same stack with parameters set.
@@ -282,17 +288,23 @@ impl Deployment {
     }
 }
 
-async fn make_bucket(cloud: &Cloud) -> anyhow::Result<()> {
+pub(crate) async fn make_bucket(cloud: &Cloud) -> anyhow::Result<()> {
     cloud.s3().create_bucket().bucket(BUCKET).send().await.context("making a bucket for the code")?;
     Ok(())
 }
 
 /// Uploads code or a template, and gives its key.
-async fn upload(cloud: &Cloud, content: Vec<u8>, extension: &str) -> anyhow::Result<String> {
+pub(crate) async fn upload(cloud: &Cloud, content: Vec<u8>, extension: &str) -> anyhow::Result<String> {
     let key = format!("{}.{extension}", hex::encode(Sha256::digest(&content)));
-    let object = cloud.s3().put_object().bucket(BUCKET).key(&key).body(ByteStream::from(content));
-    object.send().await.with_context(|| format!("uploading {key}"))?;
+    put(cloud, &key, content).await?;
     Ok(key)
+}
+
+/// Uploads something under a key.
+pub(crate) async fn put(cloud: &Cloud, key: &str, content: Vec<u8>) -> anyhow::Result<()> {
+    let object = cloud.s3().put_object().bucket(BUCKET).key(key).body(ByteStream::from(content));
+    object.send().await.with_context(|| format!("uploading {key}"))?;
+    Ok(())
 }
 
 fn capabilities() -> Vec<Capability> {

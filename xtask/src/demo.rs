@@ -1,9 +1,10 @@
 //! `cargo xtask demo`: the main job, seen from outside.
 
+mod core;
 mod nodes_up;
 mod rotating;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -30,6 +31,7 @@ const STACK: &str = "keyboot-demo";
 const CLUSTER: &str = "keyboot/tsm";
 
 /// How the demonstration runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// How many nodes the cluster has at first
@@ -44,6 +46,10 @@ pub(crate) struct Options {
     /// Run stand-in nodes with the keys that were made, which know each other and accept their client
     #[arg(long)]
     nodes_up: bool,
+    /// Deploy the Core Stack as well: instances run the nodes, each with its profile's permissions and a database of
+    /// its own
+    #[arg(long, conflicts_with_all = ["rotate", "nodes_up", "keep"])]
+    core: bool,
     /// Leave the stack and the local AWS running until Enter or Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -67,7 +73,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     headline("keyboot demo: a cluster's keys, made by CloudFormation on this machine");
     let venv = step("Python environment with the local AWS", Venv::ready)?;
     functions::build(Build::Local)?;
-    if options.nodes_up {
+    // One node is no TSM, and one stack holds no more.
+    ensure!(!options.core || (2..=9).contains(&options.nodes), "--core takes 2 to 9 nodes");
+    if options.nodes_up || options.core {
         ensure!(
             options.curve != Curve::Secp256k1,
             "the stand-in nodes use TLS: choose P-256 or P-384 for them"
@@ -79,7 +87,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("starting the async runtime")?;
     runtime.block_on(async {
         tokio::select! {
-            result = show(options, &ministack) => result,
+            result = chosen(options, &venv, &ministack) => result,
             _ = tokio::signal::ctrl_c() => bail!("interrupted; everything that was started has been ended"),
         }
     })?;
@@ -87,6 +95,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         drop(ministack);
         Ok(())
     })
+}
+
+async fn chosen(options: &Options, venv: &Venv, ministack: &MiniStack) -> anyhow::Result<()> {
+    if options.core {
+        Box::pin(core::show(options.nodes, venv, ministack)).await
+    } else {
+        Box::pin(show(options, ministack)).await
+    }
 }
 
 async fn show(options: &Options, ministack: &MiniStack) -> anyhow::Result<()> {
@@ -165,17 +181,27 @@ fn finished(deployed: Deployed, wanted: &str) -> anyhow::Result<Deployed> {
 
 /// The stack's events that were printed: each is, once.
 #[derive(Default)]
-struct ShownEvents(BTreeSet<Option<String>>);
+struct ShownEvents {
+    shown: BTreeSet<Option<String>>,
+    /// What the rig does for a resource type that the local AWS lacks, by types.
+    played: BTreeMap<String, String>,
+}
 
 impl ShownEvents {
+    /// With types that a plug-in of the rig plays, which is told with each event.
+    fn with_plug_ins(played: BTreeMap<String, String>) -> Self {
+        Self { played, ..Self::default() }
+    }
+
     fn show(&mut self, event: &StackEvent) {
-        if self.0.insert(event.event_id.clone()) {
-            print_event(event);
+        if self.shown.insert(event.event_id.clone()) {
+            let played = event.resource_type().and_then(|kind| self.played.get(kind));
+            print_event(event, played);
         }
     }
 }
 
-fn print_event(event: &StackEvent) {
+fn print_event(event: &StackEvent, played: Option<&String>) {
     let status = event.resource_status().map_or("", ResourceStatus::as_str);
     let painted = match status {
         status if status.ends_with("_COMPLETE") => style(status).green(),
@@ -185,7 +211,9 @@ fn print_event(event: &StackEvent) {
     let resource = event.logical_resource_id().unwrap_or_default();
     let kind = style(event.resource_type().unwrap_or_default()).dim();
     let reason = event.resource_status_reason().map(|reason| format!("  {reason}")).unwrap_or_default();
-    say(&format!("  {painted:<28} {resource:<24} {kind}{reason}"));
+    let played =
+        played.map(|played| style(format!(" [rig: {played}]")).magenta().to_string()).unwrap_or_default();
+    say(&format!("  {painted:<28} {resource:<24} {kind}{played}{reason}"));
 }
 
 async fn show_roster(cloud: &Cloud, cluster: &ClusterName, published: &Published) -> anyhow::Result<()> {
@@ -250,11 +278,20 @@ fn compare(before: &Published, after: &Published) -> anyhow::Result<()> {
 
 async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
     headline("What is left, and why");
+    say(&left(cloud).await?.to_string());
+    Ok(())
+}
+
+/// What is left of a KMS Stack, and every key.
+async fn left(cloud: &Cloud) -> anyhow::Result<Table> {
     let mut table = table(["what", "state", "why"]);
     let secrets =
         cloud.secrets().list_secrets().include_planned_deletion(true).max_results(100).send().await?;
     for secret in secrets.secret_list() {
         let name = secret.name().unwrap_or_default().to_owned();
+        if !name.starts_with(&format!("{CLUSTER}/")) {
+            continue;
+        }
         let (state, why) = match secret.deleted_date() {
             Some(_) => ("can be restored for 30 days", "OnDelete: Schedule"),
             None => ("kept", "ShareSecretOnDelete: Retain (it unlocks the node's key shares)"),
@@ -289,8 +326,7 @@ async fn show_what_is_left(cloud: &Cloud) -> anyhow::Result<()> {
         };
         table.add_row([arn, state.to_owned(), why.to_owned()]);
     }
-    say(&table.to_string());
-    Ok(())
+    Ok(table)
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {

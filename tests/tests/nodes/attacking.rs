@@ -12,8 +12,9 @@ use provisioning::sealing::StoredValue;
 use rig::cluster;
 use rig::nodes::How;
 
+use crate::calling::until;
 use crate::executing::{Ready, ended};
-use crate::stage::{Stage, cluster, parameters, until};
+use crate::stage::{Stage, cluster, parameters};
 
 const ENVIRONMENT: &str = "/keyboot/tsm/node/0/env";
 

@@ -13,14 +13,13 @@ use nix::unistd::geteuid;
 use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::cluster;
+use rig::metadata::Metadata;
 use rig::ministack::MiniStack;
 use rig::nodes::{How, Nodes, role_of_node};
 use rig::programs;
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use serde_json::Value;
-
-use crate::metadata::Metadata;
 
 /// A stack, and the roles of two nodes that do not run.
 pub(crate) struct Ready {
@@ -286,7 +285,7 @@ async fn the_command_runs_as_a_user_of_its_own_and_reads_what_is_meant_for_it() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_instances_or_a_containers_role_is_used() -> Result<()> {
     let ready = Ready::set().await?;
-    let metadata = Metadata::of(&ready.roles[0])?;
+    let metadata = Metadata::of("node-0", &ready.roles[0])?;
     let without = |command: &mut Command| {
         for own in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
             command.env_remove(own);

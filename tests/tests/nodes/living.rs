@@ -12,7 +12,8 @@ use rig::nodes::{How, Nodes};
 use rig::rotating;
 use stand_in::Status;
 
-use crate::stage::{Calling, Stage, cluster, parameters, until};
+use crate::calling::{Calling, until};
+use crate::stage::{Stage, cluster, parameters};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_rotate_and_no_call_fails() -> Result<()> {

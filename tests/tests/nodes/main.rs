@@ -2,10 +2,10 @@
 //! reach each other by their P2P keys and accept API keys by their hashes. They are no TSM.
 
 mod attacking;
+mod calling;
 mod executing;
 mod gate;
 mod living;
-mod metadata;
 mod stage;
 mod swapping;
 mod together;

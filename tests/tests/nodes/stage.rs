@@ -1,26 +1,19 @@
 //! A local AWS with a KMS Stack, nodes of its cluster, and a client that calls them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::ministack::MiniStack;
 use rig::nodes::{How, Nodes, api_key, as_client, role_of_client, role_of_node};
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
-use stand_in::{Client, NoQuorum, Status};
-use tokio::task::JoinHandle;
+use stand_in::{Client, Status};
 
 use crate::gate::Gate;
 
 pub(crate) const CLUSTER: &str = "keyboot/tsm";
 /// Whose client calls.
 pub(crate) const APPLICATION: &str = "default";
-/// How many nodes have to agree.
-pub(crate) const THRESHOLD: usize = 2;
 
 /// Everything of one test; it ends with this value, the nodes first.
 pub(crate) struct Stage {
@@ -110,52 +103,4 @@ impl Stage {
     pub(crate) fn log(&self, index: u32) -> String {
         std::fs::read_to_string(self.nodes.log(index)).unwrap_or_default()
     }
-}
-
-/// Calls without pause, in the background, until it is asked what came of it.
-pub(crate) struct Calling {
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<(usize, Vec<NoQuorum>)>,
-}
-
-impl Calling {
-    pub(crate) fn start<K: stand_in::ApiKeys + Send + Sync + 'static>(client: Client<K>) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let is_over = stop.clone();
-        let task = tokio::spawn(async move {
-            let (mut calls, mut failed) = (0, Vec::new());
-            while !is_over.load(Ordering::Relaxed) {
-                calls += 1;
-                failed.extend(client.quorum_call(THRESHOLD).await.err());
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            (calls, failed)
-        });
-        Self { stop, task }
-    }
-
-    /// Ends the calls: none of them failed.
-    pub(crate) async fn end(self) -> Result<usize> {
-        self.stop.store(true, Ordering::Relaxed);
-        let (calls, failed) = self.task.await?;
-        ensure!(failed.is_empty(), "{} of {calls} calls failed, the first: {:?}", failed.len(), failed[0]);
-        ensure!(calls > 10, "{calls} calls say nothing");
-        Ok(calls)
-    }
-}
-
-/// Waits until something holds.
-pub(crate) async fn until(
-    what: &str,
-    seconds: u64,
-    mut holds: impl AsyncFnMut() -> Result<bool>,
-) -> Result<()> {
-    let waited = async {
-        while !holds().await? {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok::<_, anyhow::Error>(())
-    };
-    let waited = tokio::time::timeout(Duration::from_secs(seconds), waited).await;
-    waited.with_context(|| format!("not within {seconds} s: {what}"))?
 }

@@ -5,7 +5,8 @@ use key_material::{Curve, P2pPrivateKey};
 use rig::nodes::{How, api_key};
 use stand_in::PeerFault;
 
-use crate::stage::{APPLICATION, Stage, THRESHOLD, cluster};
+use crate::calling::THRESHOLD;
+use crate::stage::{APPLICATION, Stage, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_variables() -> Result<()> {
