@@ -412,7 +412,8 @@ def start(
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, os.path.abspath(__file__), "--folder", str(folder), "--port", str(port)]
-    command += ["--user", user, "--database", database, "--password", password]
+    # One word: a password may begin with a hyphen.
+    command += ["--user", user, "--database", database, f"--password={password}"]
     for host in hosts or []:
         command += ["--host", host]
     if authority is not None:

@@ -277,7 +277,11 @@ impl Instances {
     fn write_names(&self) -> anyhow::Result<()> {
         let names = self.names();
         for instance in self.running.values() {
-            std::fs::write(instance.disk().join("etc/hosts"), &names)?;
+            // Beside, then renamed: whoever looks a name up finds it.
+            let hosts = instance.disk().join("etc/hosts");
+            let fresh = hosts.with_extension("fresh");
+            std::fs::write(&fresh, &names)?;
+            std::fs::rename(&fresh, &hosts)?;
         }
         Ok(())
     }

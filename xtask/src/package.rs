@@ -68,7 +68,7 @@ impl Architecture {
 const LIMITS: [(&str, usize); 3] =
     [("key-rotation", 3_000_000), ("node-keys", 3_000_000), ("unanswered", 1_000_000)];
 /// The same of the Core Stack's, certificates included.
-const CORE_LIMIT: (&str, usize) = ("database-login", 3_500_000);
+const CORE_LIMIT: (&str, usize) = ("database-login", 3_000_000);
 /// What of the Core Stack runs on an instance.
 const NODE: &str = "keyboot-node";
 /// The certificates' file, beside the function's program and among what an instance installs.

@@ -1,5 +1,7 @@
 //! What a stack asks for: there is a login that works, however often and after whatever it is asked.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use contract_double::{CallKey, Pattern, Side, Twist, call_keys};
 use rig::postgres::Postgres;
@@ -212,16 +214,32 @@ async fn wrong_properties_are_named_before_any_call_and_a_delete_does_not_mind()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_holds_the_lock_is_told_of_and_then_waited_for() -> Result<()> {
     let stage = Stage::new().await?;
-    let holding = async |seconds: u32| {
+    let lock = async |seconds: u32| {
         let lock = format!("SELECT pg_advisory_lock(30229394524958580); SELECT pg_sleep({seconds})");
         stage.as_superuser(&lock).await.map(drop)
     };
+    // Asked for once the lock is held, however late that is.
+    let is_held = async || loop {
+        let held = stage.as_superuser("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted").await;
+        if held.is_ok_and(|rows| !rows.is_empty()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     let event = create("create-1");
-    let (held, reason) = tokio::join!(holding(25), stage.fails(&event));
+    let fails = async || {
+        is_held().await;
+        stage.fails(&event).await
+    };
+    let (held, reason) = tokio::join!(lock(25), fails());
     held?;
     ensure!(reason?.contains("another run is changing the database's logins"), "it was not waited for");
     ensure!(stage.stored()?.versions.is_empty(), "something was stored");
-    let (held, answer) = tokio::join!(holding(3), stage.succeeds(&event));
+    let succeeds = async || {
+        is_held().await;
+        stage.succeeds(&event).await
+    };
+    let (held, answer) = tokio::join!(lock(3), succeeds());
     held?;
     answer?;
     assert_in_service(&stage).await
