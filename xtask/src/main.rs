@@ -32,7 +32,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Puts faults into the libraries, one at a time, and says which no test notices (takes hours)
     Mutants(mutants::Options),
-    /// Builds the functions for Lambda and writes the KMS Stack's template for deploying
+    /// Builds the functions for Lambda and writes the templates for deploying; the Core Stack's with --database-roots
     Package(package::Options),
     /// Draws the picture in the README from its text
     Picture(picture::Options),
