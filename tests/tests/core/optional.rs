@@ -7,8 +7,9 @@ use rig::cloud::Cloud;
 use rig::core_stack::Uploaded;
 use rig::ministack::MiniStack;
 use rig::python::Venv;
+use serde_json::json;
 
-use crate::stage::{KMS, kms_stack};
+use crate::stage::{KMS, Stage, kms_stack};
 
 /// A choice that whoever deploys has, by what each of its answers sets.
 type Choice = (&'static str, &'static [&'static [(&'static str, &'static str)]]);
@@ -130,4 +131,48 @@ async fn deploy_and_delete(rows: &[Row]) -> Result<()> {
         ensure!(deleted.status == "DELETE_COMPLETE", "{}", deleted.status);
     }
     Ok(())
+}
+
+/// What may be changed later: where the load balancers are reached from, the endpoints, and a zone more. A target group
+/// serves one load balancer, so another one has others; the mark behind the ways out is changed in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_exposure_other_endpoints_and_a_zone_more_are_taken_by_an_update() -> Result<()> {
+    let mut stage =
+        Stage::set(1, &[("Zones", "2"), ("NatGateways", "One"), ("VpcEndpoints", "false")]).await?;
+    let before = of_the_load_balancer(&stage).await?;
+    for (parameter, value) in [("VpcEndpoints", "true"), ("Zones", "3"), ("Exposure", "InternetFacing")] {
+        stage.deployment = stage.deployment.clone().with(parameter, value);
+        stage.core = stage.deployment.update().await.with_context(|| format!("{parameter}={value}"))?;
+        let after = of_the_load_balancer(&stage).await?;
+        ensure!((before == after) == (parameter != "Exposure"), "{parameter}={value}: {after:?}");
+        ensure!(before.is_disjoint(&after) || before == after, "{before:?}, {after:?}");
+    }
+    let mark = stage.resources("AWS::SSM::Parameter").await?;
+    let name = mark.get("NetworkReady").context("no mark")?;
+    let mark = stage.ask("ssm", "get_parameter", &json!({ "Name": name }))?;
+    let ways = mark["Parameter"]["Value"].as_str().context("no value")?.split(' ').count();
+    // Public routes, private routes, endpoints.
+    ensure!(ways == 4 + 6 + 5, "{mark}");
+    let deleted = stage.deployment.clone().with("DatabaseDeletionProtection", "false");
+    deleted.update().await?;
+    let deleted = deleted.delete(&stage.core.id).await?;
+    ensure!(deleted.status == "DELETE_COMPLETE", "{}", deleted.status);
+    Ok(())
+}
+
+/// The load balancer and its target groups, which are named after it and which the node's group is in.
+async fn of_the_load_balancer(stage: &Stage) -> Result<BTreeSet<String>> {
+    let balancer = stage.of_node("AWS::ElasticLoadBalancingV2::LoadBalancer", 0).await?;
+    let id = balancer.rsplit('/').next().unwrap_or_default();
+    let groups = stage.resources("AWS::ElasticLoadBalancingV2::TargetGroup").await?;
+    for (group, name) in [("SdkTargets0", "sdk"), ("MpcTargets0", "mpc")] {
+        let arn = groups.get(group).with_context(|| format!("no {group}"))?;
+        ensure!(arn.contains(&format!(":targetgroup/{name}-{id}/")), "{arn} of {balancer}");
+    }
+    let names = json!({"AutoScalingGroupNames": [stage.core.output("Node0GroupName")?]});
+    let shown = stage.ask("autoscaling", "describe_auto_scaling_groups", &names)?;
+    let arns = shown["AutoScalingGroups"][0]["TargetGroupARNs"].as_array().into_iter().flatten();
+    let serving: BTreeSet<_> = arns.filter_map(|arn| arn.as_str()).map(str::to_owned).collect();
+    ensure!(serving == groups.into_values().collect(), "{shown}");
+    Ok(serving.into_iter().chain([balancer]).collect())
 }

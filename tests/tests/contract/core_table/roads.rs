@@ -115,6 +115,9 @@ impl Scene<'_> {
             let function = "kms-NodeKeysFunction";
             call("lambda", name, &admin, &json!({ "functionName": function }))
         };
+        let given = |name: &str, role: &str| {
+            call("lambda", name, &admin, &json!({"functionName": "web", "role": role}))
+        };
         let on_role = |name: &str| call("iam", name, &admin, &json!({"roleName": "kms-NodeKeysRole"}));
         vec![
             (
@@ -152,8 +155,9 @@ impl Scene<'_> {
                 vec![
                     on_function("UpdateFunctionCode20150331v2"),
                     on_function("UpdateFunctionConfiguration20150331v2"),
+                    given("CreateFunction20150331", &self.kms.role),
                 ],
-                vec![on_function("GetFunction20150331v2")],
+                vec![on_function("GetFunction20150331v2"), given("CreateFunction20150331", "web")],
             ),
             (
                 Kms("RoleChangedRule"),
@@ -175,6 +179,9 @@ impl Scene<'_> {
         let function = |name: &str| {
             let function = format!("core-LoginFunction{}", self.node);
             call("lambda", name, &admin, &json!({ "functionName": function }))
+        };
+        let given = |name: &str, role: &str| {
+            call("lambda", name, &admin, &json!({"functionName": "web", "role": role}))
         };
         let database = |name: &str| call("rds", name, &admin, &json!({"dBInstanceIdentifier": "db"}));
         vec![
@@ -206,8 +213,10 @@ impl Scene<'_> {
                 vec![
                     function("UpdateFunctionCode20150331v2"),
                     function("UpdateFunctionConfiguration20150331v2"),
+                    given("CreateFunction20150331", self.login_role()),
+                    given("UpdateFunctionConfiguration20150331v2", self.login_role()),
                 ],
-                vec![function("GetFunction20150331v2")],
+                vec![function("GetFunction20150331v2"), given("CreateFunction20150331", "web")],
             ),
             (
                 Core("DatabaseChangedRule"),

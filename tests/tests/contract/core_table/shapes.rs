@@ -422,9 +422,16 @@ impl Shape {
             _ => Where::PerAccount,
         };
         let core = self.core[index as usize].clone();
-        let CoreNode { role: node, instance, login_function, .. } = core.nodes[&index].clone();
+        let CoreNode { role: node, instance, login_role, login_function, .. } = core.nodes[&index].clone();
         self.is("node i", place, home, instance.clone());
         self.is("database-login of node i", place, home, login_function);
+        // Somebody's own code, put into the nodes' network.
+        let [_, used_in] = in_network(&core.network);
+        let another = format!("arn:aws:lambda:us-east-1:{account}:function:another");
+        let called_by = ("lambda:SourceFunctionArn".to_owned(), another);
+        let taken = taken_by(&login_role, &Principal::service("lambda.amazonaws.com"))?
+            .then(|| self.double().with(|world| world.add_session(&login_role.arn, [called_by, used_in])));
+        self.is("another function that is given database-login's role", place, home, taken.transpose()?);
         self.admins(account, place, home)?;
         // Each of these is allowed everything, and CloudFormation's is whoever deploys.
         let mut powerful = vec![

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail, ensure};
 use policies::template::{Resolved, Stack, Template};
 use serde_json::Value;
 
@@ -12,11 +12,15 @@ const STACK: &str =
 /// Parameters that a stack set gives and the template does not have before it is packaged.
 const OF_PACKAGED: [&str; 2] = ["CodeBucket", "CodePrefix"];
 
+/// What the templates call the sets of each place.
+const KINDS: [&str; 2] = ["KmsStacks", "CoreStacks"];
+
 /// The parameters of one stack.
 pub(crate) type Parameters = BTreeMap<String, String>;
 
 /// A template of `stacks`, for some accounts with a node each.
 pub(crate) struct StackSets {
+    text: String,
     resolved: Resolved,
 }
 
@@ -30,6 +34,7 @@ impl StackSets {
             (list(&|index| index.to_string()), list(&|index| format!("n{index}.example.com")));
         let (zones, ranges) =
             (list(&|_| "Z0123456789ABC".to_owned()), list(&|index| format!("10.{index}.0.0/16")));
+        let places = 0..accounts.len();
         let accounts = accounts.join(",");
         let ours = [
             ("Accounts", accounts.as_str()),
@@ -45,7 +50,32 @@ impl StackSets {
         let stack = Stack::new(STACK).context("no stack's id")?;
         let given = ours.into_iter().chain(given.iter().copied());
         let stack = given.fold(stack, |stack, (name, value)| stack.parameter(name, value));
-        Ok(Self { resolved: Template::read(&text)?.resolve(&stack)? })
+        let ids = places.flat_map(|place| KINDS.map(|kind| format!("{kind}{place}")));
+        let stack = ids.fold(stack, |stack, id| stack.physical_id(&id, &id));
+        let sets = Self { resolved: Template::read(&text)?.resolve(&stack)?, text };
+        sets.go_one_after_the_other()?;
+        Ok(sets)
+    }
+
+    /// Each account's sets wait for those of the account before it.
+    fn go_one_after_the_other(&self) -> Result<()> {
+        let ids: Vec<&str> = self.resolved.resources().map(|(id, _)| id).collect();
+        let mut before = "";
+        // The keys of an account come before its node, and the template has the accounts in their order.
+        for id in ids {
+            let waits = format!("\n    DependsOn: {before}\n");
+            let description = self.resolved.resource(id)?["Description"].take();
+            let refers =
+                description.as_str().is_some_and(|text| text.ends_with(&format!(", after {before}")));
+            let (_, declared) = self.text.split_once(&format!("\n  {id}:\n")).context("no such set")?;
+            let (head, _) = declared.split_once("    Properties:\n").context("no properties")?;
+            ensure!(
+                before.is_empty() || refers || format!("\n{head}").contains(&waits),
+                "{id} does not wait for {before}"
+            );
+            before = id;
+        }
+        Ok(())
     }
 
     /// The value of an output.
@@ -54,21 +84,34 @@ impl StackSets {
         Ok(value.as_str().with_context(|| format!("{name} is no text"))?.to_owned())
     }
 
-    /// What a stack set gives the stacks of each account.
-    pub(crate) fn parameters(&self, set: &str) -> Result<BTreeMap<String, Parameters>> {
-        let properties = self.resolved.resource(set)?;
-        let common = listed(&properties["Parameters"])?;
-        let groups = properties["StackInstancesGroup"].as_array().context("no instances")?;
-        let group = |group: &Value| {
-            let account = group["DeploymentTargets"]["Accounts"][0].as_str().context("no account")?;
-            let mut parameters = common.clone();
-            parameters.extend(listed(&group["ParameterOverrides"])?);
-            if set == "KmsStacks" {
+    /// What the stack sets of one kind give each account's stack. Each has one account and no parameters but its own:
+    /// within an organizational unit the handler of stack sets gives all accounts of a set the same.
+    pub(crate) fn parameters(&self, kind: &str) -> Result<BTreeMap<String, Parameters>> {
+        let of_kind = |id: &str| {
+            let place = id.strip_prefix(kind);
+            place.is_some_and(|place| place.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let sets = self.resolved.resources().map(|(id, _)| id).filter(|id| of_kind(id));
+        let parameters = sets.map(|id| {
+            let properties = self.resolved.resource(id)?;
+            let groups = properties["StackInstancesGroup"].as_array().context("no instances")?;
+            let [group] = &groups[..] else { bail!("{id} has {} groups of instances", groups.len()) };
+            ensure!(group["ParameterOverrides"].is_null(), "{id} gives an account other parameters");
+            let targets = group["DeploymentTargets"]["Accounts"].as_array().context("no accounts")?;
+            let [account] = &targets[..] else { bail!("{id} has {} accounts", targets.len()) };
+            let account = account.as_str().context("no account")?;
+            let name = properties["StackSetName"].as_str().context("no name")?;
+            ensure!(name.ends_with(&format!("-{account}")), "{name} is not named after {account}");
+            let mut parameters = listed(&properties["Parameters"])?;
+            if let (Some(own), Some(others)) = (parameters.get("Pins"), parameters.get("MorePins")) {
+                ensure!(!others.split(',').any(|pin| pin == own), "{id} gives {own} twice");
+            }
+            if kind == "KmsStacks" {
                 parameters.retain(|name, _| !OF_PACKAGED.contains(&name.as_str()));
             }
             Ok((account.to_owned(), parameters))
-        };
-        groups.iter().map(group).collect()
+        });
+        parameters.collect()
     }
 }
 

@@ -124,6 +124,9 @@ pub(crate) const WANTED: &[Row] = &[
     Row { who: "database-login of node i", cells: &[
         (ANYWHERE, ".... .. ... ++.", NOTHING),
     ], stopped: "meant to", shown: &[("other code", &[Core("LoginFunctionChangedRule")])] },
+    Row { who: "another function that is given database-login's role", cells: &[
+        (ANYWHERE, ".... .. ... ++.", NOTHING),
+    ], stopped: "nothing: it is database-login", shown: &[("its making", &[Core("LoginFunctionChangedRule")])] },
     Row { who: "an application's client", cells: &[
         (&[One, Central], "..+. .. ... ...", "..+. .. ... ..."),
         (&[PerAccount], "..+. .. ... ...", NOTHING),

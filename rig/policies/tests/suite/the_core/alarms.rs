@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use policies::template::Resolved;
 use serde_json::{Value, json};
 
-use super::{SCALING_ROLE, STORAGE_KEY, login, master, resolve, role_arn, stack, topic};
+use super::{SCALING_ROLE, STORAGE_KEY, login, master, resolve, role_arn, stack, stack_of, topic};
 use crate::asking::HERE;
 
 /// Whether a pattern matches an event; an operator that is not known fails the test that meets it.
@@ -69,6 +69,9 @@ fn secrets() -> Vec<Case> {
             },
         })
     };
+    let lambda = |name: &str, function: &str, role: &str| {
+        call("lambda", name, &admin(), &json!({"functionName": function, "role": role_arn(role)}))
+    };
     let (node, function) = (role("tsm-node-0"), role("tsm-node-0-database-login"));
     vec![
         Case {
@@ -117,18 +120,18 @@ fn secrets() -> Vec<Case> {
         },
         Case {
             rule: "LoginFunctionChangedRule",
-            told: vec![call(
-                "lambda",
-                "UpdateFunctionCode20150331v2",
-                &admin(),
-                &json!({"functionName": "core-LoginFunction0-1ABC"}),
-            )],
-            quiet: vec![call(
-                "lambda",
-                "UpdateFunctionCode20150331v2",
-                &admin(),
-                &json!({"functionName": "other"}),
-            )],
+            told: vec![
+                lambda("UpdateFunctionCode20150331v2", "core-LoginFunction0-1ABC", "other"),
+                // Another function, in the role of one of these, or of a node.
+                lambda("CreateFunction20150331", "other", "tsm-node-0-database-login"),
+                lambda("UpdateFunctionConfiguration20150331v2", "other", "tsm-node-1-database-login"),
+                lambda("CreateFunction20150331", "other", "tsm-node-0"),
+            ],
+            quiet: vec![
+                lambda("UpdateFunctionCode20150331v2", "other", "other"),
+                lambda("CreateFunction20150331", "other", "other"),
+                lambda("GetFunction20150331v2", "core-LoginFunction0-1ABC", "other"),
+            ],
         },
     ]
 }
@@ -245,12 +248,17 @@ fn surroundings() -> Vec<Case> {
             rule: "WatchChangedRule",
             told: vec![
                 rule("DisableRule", "core-NodeProfileUsedRule-1ABC"),
+                call("events", "PutTargets", &admin(), &json!({"rule": "core-NodeProfileUsedRule-1ABC"})),
                 call("sns", "SetTopicAttributes", &admin(), &json!({"topicArn": topic()})),
+                call("sns", "AddPermission", &admin(), &json!({"topicArn": topic()})),
+                call("sns", "RemovePermission", &admin(), &json!({"topicArn": topic()})),
                 call("logs", "DeleteLogGroup", &admin(), &json!({"logGroupName": "core-NodeLogGroup0-1ABC"})),
             ],
             quiet: vec![
                 rule("DisableRule", "another-rule"),
                 rule("DescribeRule", "core-NodeProfileUsedRule"),
+                call("events", "PutTargets", &admin(), &json!({"rule": "another-rule"})),
+                call("sns", "AddPermission", &admin(), &json!({"topicArn": "another"})),
             ],
         },
     ]
@@ -309,4 +317,23 @@ fn every_alarm_is_told_to_the_topic() {
     let wanted =
         ["DatabaseChangedRule", "HostReachedRule", "LaunchTemplateChangedRule", "NetworkChangedRule"];
     assert_eq!(left_out, wanted);
+}
+
+/// EventBridge User Guide, "Amazon EventBridge quotas": a pattern has at most 2,048 characters.
+#[test]
+fn every_pattern_fits_with_long_names() {
+    let id = super::STACK.replace("stack/core/", &format!("stack/{}/", "a".repeat(40)));
+    let namespace = ["n".repeat(31), "n".repeat(31)].join("/");
+    let given = [
+        ("Namespace", namespace),
+        ("Cluster", "c".repeat(31)),
+        ("NodeRolePrefix", "r".repeat(32)),
+        ("AlarmTopicArn", format!("arn:aws:sns:eu-central-1:{HERE}:{}", "t".repeat(64))),
+    ];
+    let stack = given.iter().fold(stack_of(&id), |stack, (name, value)| stack.parameter(name, value));
+    let resolved = resolve(stack);
+    for rule in of_kind(&resolved, "AWS::Events::Rule") {
+        let length = resolved.resource(&rule).unwrap()["EventPattern"].to_string().len();
+        assert!(length <= 2048, "{rule}: {length} characters");
+    }
 }

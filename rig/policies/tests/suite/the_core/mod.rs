@@ -29,6 +29,10 @@ const SCALING_ROLE: &str =
 const SCALING_NAME: &str = "AWSServiceRoleForAutoScaling_keyboot-0f2c1c2e";
 
 fn stack() -> Stack {
+    stack_of(STACK)
+}
+
+fn stack_of(id: &str) -> Stack {
     let given = [
         ("Nodes", "0,1"),
         ("KmsKeyArn", SECRETS_KEY),
@@ -39,7 +43,7 @@ fn stack() -> Stack {
         ("NodeArchiveKey", "node.tar.gz"),
         ("NodeArchiveSha256", "00"),
     ];
-    given.into_iter().fold(Stack::new(STACK).unwrap(), |stack, (name, value)| stack.parameter(name, value))
+    given.into_iter().fold(Stack::new(id).unwrap(), |stack, (name, value)| stack.parameter(name, value))
 }
 
 /// The template for a stack, in which all that has an ARN has one, and each resource is called as its logical id.
@@ -59,6 +63,7 @@ fn resolve(stack: Stack) -> Resolved {
             "AWS::KMS::Key" if id == "StorageKey" => ("storage".to_owned(), STORAGE_KEY.to_owned()),
             "AWS::Logs::LogGroup" => (id.clone(), log_group(id)),
             "AWS::SNS::Topic" => (topic(), topic()),
+            "AWS::ElasticLoadBalancingV2::LoadBalancer" => (load_balancer(id), String::new()),
             "AWS::IAM::InstanceProfile" => {
                 (id.clone(), format!("arn:aws:iam::{HERE}:instance-profile/tsm-node-{index}"))
             }
@@ -113,6 +118,10 @@ fn secret(path: &str) -> String {
 
 fn parameter(account: &str, path: &str) -> String {
     format!("arn:aws:ssm:eu-central-1:{account}:parameter/keyboot/tsm/{path}")
+}
+
+fn load_balancer(id: &str) -> String {
+    format!("arn:aws:elasticloadbalancing:eu-central-1:{HERE}:loadbalancer/net/{id}/0123456789abcdef")
 }
 
 fn log_group(id: &str) -> String {

@@ -1,5 +1,7 @@
 //! What the endpoints in the network let through: this account's, and what a cluster needs.
 
+use std::collections::BTreeSet;
+
 use policies::template::Resolved;
 use policies::{Context, Decision, Principal, Request, ResourcePolicy, Target, decide};
 use serde_json::json;
@@ -66,6 +68,69 @@ fn endpoints_serve_this_account_and_this_cluster() {
         &log_group("core-NodeLogGroup0-1ABC"),
     );
     assert!(write.is_allowed());
+}
+
+/// A function that answers CloudFormation, and the first start of an instance, come by routes and endpoints: all of those
+/// are there before them, and go after them.
+#[test]
+fn whatever_needs_a_way_out_comes_after_all_of_them() {
+    let ready = |stack| {
+        let value = resolve(stack).resource("NetworkReady").unwrap()["Value"].clone();
+        let value = value.as_str().unwrap().to_owned();
+        assert!(value.len() <= 4096, "{} characters", value.len());
+        value.split(' ').map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let ways = |stack| -> BTreeSet<_> {
+        let resolved = resolve(stack);
+        let kinds = ["AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCEndpoint"];
+        let all = resolved.resources().filter(|(_, kind)| kinds.contains(kind));
+        all.map(|(id, _)| id.to_owned()).collect()
+    };
+    for zones in ["2", "3"] {
+        for endpoints in ["true", "false"] {
+            let stack = || stack().parameter("Zones", zones).parameter("VpcEndpoints", endpoints);
+            assert_eq!(ready(stack()), ways(stack()), "{zones} zones, endpoints: {endpoints}");
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../stacks/core.yaml");
+    let text = std::fs::read_to_string(path).unwrap();
+    for after in [
+        "DatabaseLogin${Index}:\n        Type: Custom::DatabaseLogin\n",
+        "NodeGroup${Index}:\n        Type: AWS::AutoScaling::AutoScalingGroup\n",
+    ] {
+        assert!(text.contains(&format!("{after}        DependsOn: NetworkReady\n")), "{after}");
+    }
+}
+
+/// Nodes connect to nodes of other stacks on one port, which EC2 is told of once.
+#[test]
+fn nodes_connect_to_nodes_on_one_port() {
+    for (exposure, wanted) in [
+        ("Internal", &["10.42.0.0/16", "198.51.100.7/32", "203.0.113.0/24"][..]),
+        ("InternetFacing", &["0.0.0.0/0"]),
+    ] {
+        let stack = stack().parameter("PeerCidrs", "198.51.100.7/32,203.0.113.0/24");
+        let resolved = resolve(stack.parameter("Exposure", exposure));
+        let out = resolved.resource("NodesSecurityGroup").unwrap()["SecurityGroupEgress"].clone();
+        let out =
+            out.as_array().unwrap().iter().filter(|rule| rule["FromPort"] != 443 && rule["FromPort"] != 5432);
+        let to: Vec<_> = out
+            .map(|rule| {
+                assert_eq!((&rule["FromPort"], &rule["ToPort"]), (&json!(9000), &json!(9000)));
+                rule["CidrIp"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(to, wanted, "{exposure}");
+    }
+}
+
+/// Another load balancer takes other target groups: one serves one load balancer.
+#[test]
+fn target_groups_are_named_after_their_load_balancer() {
+    let resolved = resolve(stack());
+    for (group, name) in [("SdkTargets0", "sdk-0123456789abcdef"), ("MpcTargets1", "mpc-0123456789abcdef")] {
+        assert_eq!(resolved.resource(group).unwrap()["Name"], name);
+    }
 }
 
 /// Every endpoint has a policy, and none lets everything through.

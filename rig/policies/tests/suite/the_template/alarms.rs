@@ -193,7 +193,7 @@ fn stored() -> [Case; 3] {
     ]
 }
 
-fn surroundings() -> [Case; 5] {
+fn surroundings() -> [Case; 4] {
     let iam = |name: &str, role: &str| call("iam", name, &admin(), &json!({"roleName": role}));
     let policy = |name: &str| {
         let arn = format!("arn:aws:iam::{HERE}:policy/{name}");
@@ -201,6 +201,9 @@ fn surroundings() -> [Case; 5] {
     };
     let on_function =
         |name: &str, function: &str| call("lambda", name, &admin(), &json!({"functionName": function}));
+    let with_role = |name: &str, role: &str| {
+        call("lambda", name, &admin(), &json!({"functionName": "another", "role": role_arn(role)}))
+    };
     let trail = |name: &str| call("cloudtrail", name, &admin(), &json!({"name": "trail"}));
     let schedule = |name: &str, parameters: &Value| call("scheduler", name, &admin(), parameters);
     let group = "ScheduleGroup";
@@ -241,9 +244,13 @@ fn surroundings() -> [Case; 5] {
                 on_function("RemovePermission20150331v2", "KeyRotationFunction"),
                 // Without a run kept free for it, nothing rotates.
                 on_function("PutFunctionConcurrency20171031", "KeyRotationFunction"),
+                // Another function, in the role of one of these.
+                with_role("CreateFunction20150331", "NodeKeysRole"),
+                with_role("UpdateFunctionConfiguration20150331v2", "KeyRotationRole"),
             ],
             quiet: vec![
                 on_function("UpdateFunctionCode20150331v2", "another"),
+                with_role("CreateFunction20150331", "another"),
                 on_function("GetFunctionConfiguration20150331v2", "NodeKeysFunction"),
             ],
         },
@@ -270,29 +277,37 @@ fn surroundings() -> [Case; 5] {
             told: vec![trail("StopLogging"), trail("DeleteTrail"), trail("PutEventSelectors")],
             quiet: vec![trail("GetTrailStatus"), trail("StartLogging")],
         },
-        Case {
-            rule: "WatchChangedRule",
-            told: vec![
-                call("events", "DisableRule", &admin(), &json!({"name": "keyboot-KeyChangedRule-1ABC"})),
-                call("events", "RemoveTargets", &admin(), &json!({"rule": "keyboot-KeyChangedRule-1ABC"})),
-                call(
-                    "monitoring",
-                    "DeleteAlarms",
-                    &admin(),
-                    &json!({"alarmNames": ["keyboot-NodeKeysErrorsAlarm-1"]}),
-                ),
-                call("logs", "DeleteLogGroup", &admin(), &json!({"logGroupName": "NodeKeysLogGroup"})),
-                call("logs", "DeleteLogStream", &admin(), &json!({"logGroupName": "KeyRotationLogGroup"})),
-                call("sns", "SetTopicAttributes", &admin(), &json!({"topicArn": topic()})),
-                call("sns", "Unsubscribe", &admin(), &json!({"subscriptionArn": format!("{}:1", topic())})),
-            ],
-            quiet: vec![
-                call("events", "DisableRule", &admin(), &json!({"name": "another-rule"})),
-                call("logs", "DeleteLogGroup", &admin(), &json!({"logGroupName": "another"})),
-                call("sns", "Publish", &admin(), &json!({"topicArn": topic()})),
-            ],
-        },
     ]
+}
+
+/// What would tell less: a rule, an alarm, a log or the topic that is changed.
+fn watch() -> Case {
+    Case {
+        rule: "WatchChangedRule",
+        told: vec![
+            call("events", "DisableRule", &admin(), &json!({"name": "keyboot-KeyChangedRule-1ABC"})),
+            call("events", "RemoveTargets", &admin(), &json!({"rule": "keyboot-KeyChangedRule-1ABC"})),
+            call(
+                "monitoring",
+                "DeleteAlarms",
+                &admin(),
+                &json!({"alarmNames": ["keyboot-NodeKeysErrorsAlarm-1"]}),
+            ),
+            call("logs", "DeleteLogGroup", &admin(), &json!({"logGroupName": "NodeKeysLogGroup"})),
+            call("logs", "DeleteLogStream", &admin(), &json!({"logGroupName": "KeyRotationLogGroup"})),
+            call("events", "PutTargets", &admin(), &json!({"rule": "keyboot-KeyChangedRule-1ABC"})),
+            call("sns", "SetTopicAttributes", &admin(), &json!({"topicArn": topic()})),
+            call("sns", "AddPermission", &admin(), &json!({"topicArn": topic()})),
+            call("sns", "RemovePermission", &admin(), &json!({"topicArn": topic()})),
+            call("sns", "Unsubscribe", &admin(), &json!({"subscriptionArn": format!("{}:1", topic())})),
+        ],
+        quiet: vec![
+            call("events", "DisableRule", &admin(), &json!({"name": "another-rule"})),
+            call("logs", "DeleteLogGroup", &admin(), &json!({"logGroupName": "another"})),
+            call("sns", "Publish", &admin(), &json!({"topicArn": topic()})),
+            call("sns", "AddPermission", &admin(), &json!({"topicArn": "another"})),
+        ],
+    }
 }
 
 /// What Secrets Manager tells of itself (Secrets Manager User Guide, "AWS CloudTrail entries for Secrets
@@ -329,7 +344,7 @@ fn topic() -> String {
 }
 
 fn cases() -> Vec<Case> {
-    keys().into_iter().chain(stored()).chain(surroundings()).chain([rotations()]).collect()
+    keys().into_iter().chain(stored()).chain(surroundings()).chain([watch(), rotations()]).collect()
 }
 
 #[test]
