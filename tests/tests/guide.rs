@@ -137,6 +137,27 @@ fn every_output_that_is_asked_for_is_one_of_its_stack() {
     assert!(asked > 15, "{asked}");
 }
 
+/// A stack set is one account's: `remove_stack` puts the account behind a prefix, as the templates do.
+#[test]
+fn every_stack_set_whose_stack_is_removed_is_one_of_its_template() {
+    let mut removed = 0;
+    for command in commands() {
+        let Some(rest) = command.strip_prefix("remove_stack ") else { continue };
+        let prefix = rest.split(' ').next().unwrap_or_default();
+        let (stack, kind) = prefix.rsplit_once('-').unwrap_or_default();
+        let template = template_of(stack).unwrap_or_else(|| panic!("no template is known of {prefix}"));
+        let name = format!("StackSetName: !Sub [\"${{AWS::StackName}}-{kind}-${{Account}}\"");
+        assert!(read(template).contains(&name), "{template} has no sets {prefix}-<account>");
+        removed += 1;
+    }
+    assert!(removed > 0);
+    let asked = commands().join("\n");
+    assert_eq!(
+        asked.matches("--stack-set-name \"$1-$2\"").count(),
+        asked.matches("--stack-set-name").count()
+    );
+}
+
 /// The name of a node's output, whichever node it is of: `Node${node}GroupName`, `Node$1GroupName` and
 /// `Node3GroupName` are the template's `Node${Index}GroupName`.
 fn general(name: &str) -> String {
