@@ -2,7 +2,7 @@
 //!
 //! AWS cannot be asked here. What can be known of the commands without it is looked at: that the shell takes them,
 //! and that templates, parameters, outputs and subcommands are called by names that they have. Those of the three
-//! shapes, of StackSets and of the script that replaces instances run against something that plays `aws`.
+//! shapes, of stack sets and of the script that replaces instances run against something that plays `aws`.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
