@@ -103,8 +103,8 @@ fn a_secret_is_named_by_its_full_arn() {
         ("-AbCdEf", ""),
         ("-AbCdEf", "-AbCdE"),
         ("-AbCdEf", "-AbC/Ef"),
-        ("keyboot/", "key boot/"),
-        ("keyboot/", "key:boot/"),
+        ("/tsm/", "/t sm/"),
+        ("/tsm/", "/t:sm/"),
         (ARN, "keyboot-storage/tsm/node/0/database-login"),
         ("keyboot-storage/tsm/node/0/database-login-AbCdEf", "-AbCdEf"),
     ] {
