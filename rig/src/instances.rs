@@ -28,7 +28,7 @@ use tempfile::TempDir;
 use crate::asking::{ask, script};
 use crate::cloud::{Cloud, REGION};
 use crate::metadata::Metadata;
-use crate::nodes::{ACCEPTED, assume_role};
+use crate::nodes::{ACCEPTED, assume_role, status_at, wait_until_it_answers};
 use crate::python::Venv;
 
 /// Where a node's peers reach it, and where its clients do, on its own address.
@@ -195,7 +195,7 @@ impl Instances {
     ///
     /// When it does not answer.
     pub fn status(&self, index: u32) -> anyhow::Result<Value> {
-        crate::nodes::status_at(self.network.at(index, SDK_PORT))
+        status_at(self.network.at(index, SDK_PORT))
     }
 
     /// Waits until a node answers.
@@ -204,15 +204,12 @@ impl Instances {
     ///
     /// When it does not; the message ends with what its instance wrote.
     pub fn wait_until_up(&self, index: u32) -> anyhow::Result<()> {
-        let started = Instant::now();
-        while started.elapsed() < BOOT {
-            if self.status(index).is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let console = self.running.get(&index).map(Instance::console).unwrap_or_default();
-        bail!("node {index} does not answer:\n{console}")
+        wait_until_it_answers(
+            index,
+            BOOT,
+            || self.status(index),
+            || self.running.get(&index).map(Instance::console).unwrap_or_default(),
+        )
     }
 
     /// The files of the instances' disks that one of these texts stands in.

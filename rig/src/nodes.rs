@@ -17,6 +17,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use provisioning::names::{ClusterName, Purpose};
 use serde_json::{Value, json};
+use stand_in::ApiKeys;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -247,15 +248,12 @@ impl Nodes {
     ///
     /// When it does not; the message ends with its log.
     pub fn wait_until_up(&self, index: u32) -> anyhow::Result<()> {
-        let started = Instant::now();
-        while started.elapsed() < START {
-            if self.status(index).is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let log = std::fs::read_to_string(self.log(index)).unwrap_or_default();
-        bail!("node {index} does not answer:\n{log}")
+        wait_until_it_answers(
+            index,
+            START,
+            || self.status(index),
+            || std::fs::read_to_string(self.log(index)).unwrap_or_default(),
+        )
     }
 
     /// What a node tells of itself.
@@ -337,6 +335,23 @@ impl Drop for Nodes {
 }
 
 /// What a node tells of itself at its SDK port.
+/// Waits until a node tells of itself; if it does not, the message ends with what was written of it.
+pub(crate) fn wait_until_it_answers(
+    index: u32,
+    time: Duration,
+    status: impl Fn() -> anyhow::Result<Value>,
+    written: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while started.elapsed() < time {
+        if status().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("node {index} does not answer:\n{}", written())
+}
+
 pub(crate) fn status_at(address: SocketAddr) -> anyhow::Result<Value> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address)?;
@@ -390,12 +405,16 @@ async fn assume_with(cloud: &Cloud, name: &str, policy: &str) -> anyhow::Result<
     assume(cloud, name).await
 }
 
-/// The API client's role, taken: it reads an application's keys of all nodes.
+/// The API client's role, taken: what it reads are an application's keys of all nodes.
 ///
 /// # Errors
 ///
 /// When IAM refuses.
-pub async fn as_client(cloud: &Cloud, cluster: &ClusterName, application: &str) -> anyhow::Result<Cloud> {
+pub async fn as_client(
+    cloud: &Cloud,
+    cluster: &ClusterName,
+    application: &str,
+) -> anyhow::Result<ApiKeyReader> {
     const NAME: &str = "client";
     make_role(cloud, NAME).await?;
     let purpose = Purpose::ApiKey(application.parse()?);
@@ -408,25 +427,25 @@ pub async fn as_client(cloud: &Cloud, cluster: &ClusterName, application: &str) 
     ]});
     let call = cloud.iam().put_role_policy().role_name(NAME).policy_name("ReadApiKeys");
     call.policy_document(policy.to_string()).send().await?;
-    Ok(Cloud::with(cloud.endpoint(), assume(cloud, NAME).await?))
+    let client = Cloud::with(cloud.endpoint(), assume(cloud, NAME).await?);
+    Ok(ApiKeyReader { client, cluster: cluster.clone(), purpose })
 }
 
-/// The API key of a node, as its client reads it.
-///
-/// # Errors
-///
-/// When he may not, or there is none.
-pub async fn api_key(
-    client: &Cloud,
-    cluster: &ClusterName,
-    application: &str,
-    index: u32,
-) -> anyhow::Result<Zeroizing<String>> {
-    let purpose = Purpose::ApiKey(application.parse()?);
-    let name = cluster.secret_name(index.to_string().parse()?, &purpose);
-    let answer = client.secrets().get_secret_value().secret_id(name.as_str()).send().await;
-    let answer = answer.with_context(|| format!("reading {name}"))?;
-    Ok(Zeroizing::new(answer.secret_string.context("no text")?))
+/// An application's API keys, as its client reads them: anew for each call.
+#[derive(Clone, Debug)]
+pub struct ApiKeyReader {
+    client: Cloud,
+    cluster: ClusterName,
+    purpose: Purpose,
+}
+
+impl ApiKeys for ApiKeyReader {
+    async fn api_key(&self, index: u32) -> anyhow::Result<Zeroizing<String>> {
+        let name = self.cluster.secret_name(index.to_string().parse()?, &self.purpose);
+        let answer = self.client.secrets().get_secret_value().secret_id(name.as_str()).send().await;
+        let answer = answer.with_context(|| format!("reading {name}"))?;
+        Ok(Zeroizing::new(answer.secret_string.context("no text")?))
+    }
 }
 
 async fn make_role(cloud: &Cloud, name: &str) -> anyhow::Result<()> {

@@ -74,15 +74,10 @@ fn step_line(result: &Result<String, String>) -> Value {
 
 /// The log line that says how an event ended. No URL and no value is in it.
 fn served_line(served: &Served) -> Value {
-    let reason = match served {
-        Served::Answered { answer, .. } | Served::NotDelivered { answer, .. } => answer.reason.as_deref(),
-        Served::Unfinished { reason, .. } => Some(reason.as_str()),
-        _ => None,
-    };
     serde_json::json!({
         "schema": 1,
         "event": "keyboot.served",
         "ending": served.to_string(),
-        "reason": reason,
+        "reason": served.reason(),
     })
 }

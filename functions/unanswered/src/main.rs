@@ -57,10 +57,7 @@ fn not_answered(error_message: String) -> Diagnostic {
 
 /// The log line that says how a record ended. No URL and no value is in it.
 fn line(ended: &Result<Served, RecordFault>) -> Value {
-    let reason = match ended {
-        Ok(Served::Answered { answer, .. } | Served::NotDelivered { answer, .. }) => answer.reason.as_deref(),
-        _ => None,
-    };
+    let reason = ended.as_ref().ok().and_then(Served::reason);
     let ending = match ended {
         Ok(served) => served.to_string(),
         Err(fault) => fault.to_string(),

@@ -4,7 +4,7 @@
 //! patterns: arrays". An operator that is not known here is an error, so that no pattern is quietly without
 //! effect.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A pattern that EventBridge would refuse, or that this crate does not understand.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -18,6 +18,22 @@ pub struct PatternError(String);
 /// [`PatternError`], where a part of the pattern that decides is not understood.
 pub fn matches(pattern: &Value, event: &Value) -> Result<bool, PatternError> {
     object(pattern, Some(event))
+}
+
+/// A call as CloudTrail tells it (CloudTrail User Guide, "CloudTrail record contents for management, data, and
+/// network activity events"), and EventBridge hands it on.
+#[must_use]
+pub fn call(service: &str, name: &str, who: &Value, parameters: &Value) -> Value {
+    json!({
+        "source": format!("aws.{service}"),
+        "detail-type": "AWS API Call via CloudTrail",
+        "detail": {
+            "eventSource": format!("{service}.amazonaws.com"),
+            "eventName": name,
+            "userIdentity": who,
+            "requestParameters": parameters,
+        },
+    })
 }
 
 fn object(pattern: &Value, event: Option<&Value>) -> Result<bool, PatternError> {

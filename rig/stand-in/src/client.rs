@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
@@ -120,6 +121,19 @@ impl<K: ApiKeys> Client<K> {
     /// [`CallFault`] when it does not answer.
     pub async fn status(&self, index: u32) -> Result<Status, CallFault> {
         self.ask(index, Method::GET, "/status", None).await
+    }
+
+    /// The same of all nodes, by their indexes; whoever does not answer is named.
+    ///
+    /// # Errors
+    ///
+    /// When one does not answer.
+    pub async fn statuses(&self) -> anyhow::Result<Vec<Status>> {
+        let mut statuses = Vec::new();
+        for index in self.nodes.keys() {
+            statuses.push(self.status(*index).await.with_context(|| format!("node {index}"))?);
+        }
+        Ok(statuses)
     }
 
     /// Calls all nodes at once, and looks for as many as `threshold` among those that accepted their

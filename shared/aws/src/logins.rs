@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::failure::{code, failure};
 use crate::outgoing;
 use crate::session::{Tries, config};
-use crate::settings::{Credentials, SettingsFault};
+use crate::settings::{Credentials, SettingsFault, credentials_of_the_function};
 
 /// A stack waits, and so does a rotation: both come again.
 const TRIES: Tries = Tries { attempts: 5, attempt: Duration::from_secs(10) };
@@ -61,13 +61,7 @@ impl LoginSettings {
         };
         Ok(Self {
             region: required("AWS_REGION")?,
-            credentials: Credentials::new(
-                required("AWS_ACCESS_KEY_ID")?,
-                required("AWS_SECRET_ACCESS_KEY")?,
-                optional("AWS_SESSION_TOKEN"),
-                None,
-                "Lambda",
-            ),
+            credentials: credentials_of_the_function(&variable)?,
             login_secret: secret("LOGIN_SECRET_ARN")?,
             master_secret: secret("MASTER_SECRET_ARN")?,
             #[cfg(feature = "local")]

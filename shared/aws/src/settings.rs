@@ -114,6 +114,21 @@ const PUTS: &str = "KEYBOOT_PARAMETER_PUTS_PER_SECOND";
 /// What a role's ARN must be.
 const ROLE: &str = "the full ARN of an IAM role";
 
+/// What Lambda gives a function of its role.
+pub(crate) fn credentials_of_the_function(
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> Result<Credentials, SettingsFault> {
+    let optional = |name| variable(name).filter(|value| !value.is_empty());
+    let required = |name| optional(name).ok_or(SettingsFault::Missing(name));
+    Ok(Credentials::new(
+        required("AWS_ACCESS_KEY_ID")?,
+        required("AWS_SECRET_ACCESS_KEY")?,
+        optional("AWS_SESSION_TOKEN"),
+        None,
+        "Lambda",
+    ))
+}
+
 impl Settings {
     /// Reads them, and the stacks whose events count; `variable` gives what a variable of this name is
     /// set to. Opens no connection.
@@ -145,13 +160,7 @@ impl Settings {
         };
         let settings = Self {
             region: required("AWS_REGION")?,
-            credentials: Credentials::new(
-                required("AWS_ACCESS_KEY_ID")?,
-                required("AWS_SECRET_ACCESS_KEY")?,
-                optional("AWS_SESSION_TOKEN"),
-                None,
-                "Lambda",
-            ),
+            credentials: credentials_of_the_function(&variable)?,
             signing_key,
             rates: rates(&optional)?,
             former_signing_keys: key_arns(optional(FORMER).unwrap_or_default().as_str())

@@ -88,6 +88,16 @@ impl Served {
             Self::Answered { .. } | Self::Unanswerable { .. } => false,
         }
     }
+
+    /// What CloudFormation was told as the reason, or would have been; none where there was nothing to tell.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Answered { answer, .. } | Self::NotDelivered { answer, .. } => answer.reason.as_deref(),
+            Self::Unfinished { reason, .. } => Some(reason),
+            Self::Unanswerable { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Served {

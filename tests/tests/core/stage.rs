@@ -9,7 +9,7 @@ use rig::cloud::Cloud;
 use rig::core_stack::{Uploaded, parameters_of_kms_stack};
 use rig::instances::Instances;
 use rig::ministack::MiniStack;
-use rig::nodes::{api_key, as_client, role_of_client};
+use rig::nodes::{ApiKeyReader, as_client, role_of_client};
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(crate) struct Stage {
     pub(crate) kms: Deployed,
     pub(crate) kms_deployment: Deployment,
     pub(crate) root: Cloud,
-    pub(crate) client: Cloud,
+    pub(crate) client: ApiKeyReader,
     pub(crate) venv: Venv,
     _ministack: MiniStack,
 }
@@ -91,26 +91,14 @@ impl Stage {
     }
 
     /// A client of the nodes with indexes below `count`, with the keys that it is handed now.
-    pub(crate) fn caller(
-        &self,
-        count: u32,
-    ) -> Client<impl stand_in::ApiKeys + Clone + Send + Sync + 'static> {
+    pub(crate) fn caller(&self, count: u32) -> Client<ApiKeyReader> {
         let nodes = self.instances.sdk().into_iter().filter(|(index, _)| *index < count);
-        let cloud = self.client.clone();
-        Client::at(nodes, move |index: u32| {
-            let cloud = cloud.clone();
-            async move { api_key(&cloud, &cluster(), APPLICATION, index).await }
-        })
+        Client::at(nodes, self.client.clone())
     }
 
     /// What the first `count` nodes tell of themselves.
     pub(crate) async fn statuses(&self, count: u32) -> Result<Vec<Status>> {
-        let client = self.caller(count);
-        let mut statuses = Vec::new();
-        for index in 0..count {
-            statuses.push(client.status(index).await.with_context(|| format!("node {index}"))?);
-        }
-        Ok(statuses)
+        self.caller(count).statuses().await
     }
 
     /// Waits until the first `count` nodes reach each other, and each has opened its database.

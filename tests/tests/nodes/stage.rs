@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::ministack::MiniStack;
-use rig::nodes::{How, Nodes, api_key, as_client, role_of_client, role_of_node};
+use rig::nodes::{ApiKeyReader, How, Nodes, as_client, role_of_client, role_of_node};
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use stand_in::{Client, Status};
@@ -21,7 +21,7 @@ pub(crate) struct Stage {
     pub(crate) stack: Deployed,
     pub(crate) deployment: Deployment,
     pub(crate) root: Cloud,
-    pub(crate) client: Cloud,
+    pub(crate) client: ApiKeyReader,
     pub(crate) gate: Gate,
     _ministack: MiniStack,
 }
@@ -68,27 +68,14 @@ impl Stage {
     }
 
     /// A client of the nodes with indexes below `count`, with the keys that it is handed now.
-    pub(crate) fn caller(
-        &self,
-        count: u32,
-    ) -> Client<impl stand_in::ApiKeys + Clone + Send + Sync + 'static> {
+    pub(crate) fn caller(&self, count: u32) -> Client<ApiKeyReader> {
         let ports = self.nodes.ports().iter().filter(|(index, _)| **index < count);
-        let ports: Vec<(u32, u16)> = ports.map(|(index, ports)| (*index, ports.sdk)).collect();
-        let cloud = self.client.clone();
-        Client::new(ports, move |index: u32| {
-            let cloud = cloud.clone();
-            async move { api_key(&cloud, &cluster(), APPLICATION, index).await }
-        })
+        Client::new(ports.map(|(index, ports)| (*index, ports.sdk)), self.client.clone())
     }
 
     /// What the first `count` nodes tell of themselves.
     pub(crate) async fn statuses(&self, count: u32) -> Result<Vec<Status>> {
-        let client = self.caller(count);
-        let mut statuses = Vec::new();
-        for index in 0..count {
-            statuses.push(client.status(index).await.with_context(|| format!("node {index}"))?);
-        }
-        Ok(statuses)
+        self.caller(count).statuses().await
     }
 
     /// Has it be, for all nodes, a second before the time from which a node's new key counts.

@@ -2,11 +2,11 @@
 
 use anyhow::{Result, ensure};
 use key_material::{Curve, P2pPrivateKey};
-use rig::nodes::{How, api_key};
-use stand_in::PeerFault;
+use rig::nodes::How;
+use stand_in::{ApiKeys as _, PeerFault};
 
 use crate::calling::THRESHOLD;
-use crate::stage::{APPLICATION, Stage, cluster};
+use crate::stage::{Stage, cluster};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_reach_each_other_by_variables() -> Result<()> {
@@ -34,7 +34,7 @@ async fn together(how: How) -> Result<()> {
     ensure!(quorum.is_ok(), "{quorum:?}");
     // Another node's key is a wrong one.
     let ports = stage.nodes.ports();
-    let wrong = api_key(&stage.client, &cluster(), APPLICATION, 1).await?;
+    let wrong = stage.client.api_key(1).await?;
     let with_wrong = stand_in::Client::new([(0, ports[&0].sdk)], move |_| {
         let wrong = wrong.clone();
         async move { Ok(wrong) }

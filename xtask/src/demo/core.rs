@@ -14,7 +14,7 @@ use rig::cloud::Cloud;
 use rig::core_stack::{Uploaded, left_behind, parameters_of_kms_stack};
 use rig::instances::Instances;
 use rig::ministack::MiniStack;
-use rig::nodes::{api_key, as_client, role_of_client};
+use rig::nodes::{ApiKeyReader, as_client, role_of_client};
 use rig::python::Venv;
 use rig::stack::{Deployed, Deployment};
 use serde_json::json;
@@ -55,7 +55,6 @@ pub(super) async fn show(nodes: u32, venv: &Venv, ministack: &MiniStack) -> anyh
     headline("Its groups' instances boot, with the launch templates' user data as it is");
     let mut shown = Core {
         cloud: &cloud,
-        cluster: &cluster,
         reader: as_client(&cloud, &cluster, APPLICATION).await?,
         nodes,
         instances: Instances::of(&cloud, venv, CORE_STACK)?,
@@ -82,9 +81,8 @@ pub(super) async fn show(nodes: u32, venv: &Venv, ministack: &MiniStack) -> anyh
 
 struct Core<'a> {
     cloud: &'a Cloud,
-    cluster: &'a ClusterName,
     // The API client, as it reads its keys.
-    reader: Cloud,
+    reader: ApiKeyReader,
     nodes: u32,
     // Ends the instances when it is dropped.
     instances: Instances,
@@ -107,12 +105,8 @@ impl Core<'_> {
         Ok(())
     }
 
-    fn client(&self) -> Client<impl stand_in::ApiKeys + use<>> {
-        let (reader, cluster) = (self.reader.clone(), self.cluster.clone());
-        Client::at(self.instances.sdk(), move |index: u32| {
-            let (reader, cluster) = (reader.clone(), cluster.clone());
-            async move { api_key(&reader, &cluster, APPLICATION, index).await }
-        })
+    fn client(&self) -> Client<ApiKeyReader> {
+        Client::at(self.instances.sdk(), self.reader.clone())
     }
 
     /// Waits until each node has opened its database and reaches its peers: whoever starts looks for them in time.

@@ -6,7 +6,7 @@ use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey};
 use provisioning::names::ClusterName;
 use rig::cloud::Cloud;
 use rig::cluster::Published;
-use rig::nodes::{How, Nodes, api_key, as_client};
+use rig::nodes::{How, Nodes, as_client};
 use rig::stack::Deployed;
 use stand_in::{CallFault, Client, PeerFault};
 use zeroize::Zeroizing;
@@ -36,10 +36,7 @@ pub(super) async fn show(
     }
     let reader = as_client(cloud, cluster, APPLICATION).await?;
     let ports = || indexes.iter().map(|index| (*index, nodes.ports()[index].sdk));
-    let client = Client::new(ports(), |index: u32| {
-        let (reader, cluster) = (reader.clone(), cluster.clone());
-        async move { api_key(&reader, &cluster, APPLICATION, index).await }
-    });
+    let client = Client::new(ports(), reader);
 
     let mut rows = table(["node", "process", "fingerprint", "accepts its client", "knows its peers (TLS)"]);
     for &index in &indexes {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -73,33 +74,11 @@ pub(super) fn create(world: &mut World, caller: &Caller, input: CreateSecret) ->
     let mut versions = BTreeMap::new();
     if let Some(value) = value {
         answer["VersionId"] = json!(token);
-        let version = SecretVersion {
-            id: token.clone(),
-            value: Some(value),
-            stages: BTreeSet::from([CURRENT.to_owned()]),
-            created: now,
-            created_by: caller.call,
-            last_accessed: None,
-            key: key.clone(),
-        };
+        let version = first_version(caller, now, &token, value, key.clone());
         versions.insert(token, version);
     }
-    let secret = Secret {
-        place: caller.place.clone(),
-        arn,
-        name: input.name.clone(),
-        description: input.description,
-        key,
-        tags,
-        versions,
-        policy: None,
-        rotation: None,
-        created: now,
-        created_by: caller.call,
-        changed: now,
-        last_accessed: None,
-        deletion: None,
-    };
+    let secret = made(caller, now, &arn, &input.name, key, versions);
+    let secret = Secret { description: input.description, tags, ..secret };
     world.secrets.entry(caller.place.clone()).or_default().insert(input.name, secret);
     Ok(answer)
 }
@@ -125,24 +104,52 @@ pub(crate) fn made_by_rds(
     keys::ask_to_establish(world, caller, key, &arn)?;
     keys::ask_to_encrypt(world, caller, key, &arn, &id)?;
     let now = world.now();
-    let version = SecretVersion {
-        id: id.clone(),
-        value: Some(SecretValue::Text(value)),
+    let key = Some(key.to_owned());
+    let version = first_version(caller, now, &id, SecretValue::Text(value), key.clone());
+    // Secrets Manager User Guide, "AWS Secrets Manager secrets managed by other AWS services".
+    let tags = BTreeMap::from([("aws:secretsmanager:owningService".to_owned(), "rds".to_owned())]);
+    let secret = made(caller, now, &arn, name, key, BTreeMap::from([(id, version)]));
+    let secret = Secret { tags, ..secret };
+    world.secrets.entry(caller.place.clone()).or_default().insert(name.to_owned(), secret);
+    Ok(arn)
+}
+
+/// The version that a secret begins with.
+fn first_version(
+    caller: &Caller,
+    now: Timestamp,
+    id: &str,
+    value: SecretValue,
+    key: Option<String>,
+) -> SecretVersion {
+    SecretVersion {
+        id: id.to_owned(),
+        value: Some(value),
         stages: BTreeSet::from([CURRENT.to_owned()]),
         created: now,
         created_by: caller.call,
         last_accessed: None,
-        key: Some(key.to_owned()),
-    };
-    let secret = Secret {
+        key,
+    }
+}
+
+/// A secret that has just been made, without a description and tags.
+fn made(
+    caller: &Caller,
+    now: Timestamp,
+    arn: &str,
+    name: &str,
+    key: Option<String>,
+    versions: BTreeMap<String, SecretVersion>,
+) -> Secret {
+    Secret {
         place: caller.place.clone(),
-        arn: arn.clone(),
+        arn: arn.to_owned(),
         name: name.to_owned(),
         description: None,
-        key: Some(key.to_owned()),
-        // Secrets Manager User Guide, "AWS Secrets Manager secrets managed by other AWS services".
-        tags: BTreeMap::from([("aws:secretsmanager:owningService".to_owned(), "rds".to_owned())]),
-        versions: BTreeMap::from([(id, version)]),
+        key,
+        tags: BTreeMap::new(),
+        versions,
         policy: None,
         rotation: None,
         created: now,
@@ -150,9 +157,7 @@ pub(crate) fn made_by_rds(
         changed: now,
         last_accessed: None,
         deletion: None,
-    };
-    world.secrets.entry(caller.place.clone()).or_default().insert(name.to_owned(), secret);
-    Ok(arn)
+    }
 }
 
 /// A name in its recovery window is refused as a state (Secrets Manager API Reference,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use contract_double::core_stack::CoreStack;
 use contract_double::deploy::KmsStack;
+use policies::event_pattern::call;
 use serde_json::{Value, json};
 
 use super::wanted::Rule::{self, Core, Kms};
@@ -21,21 +22,6 @@ pub(crate) struct Scene<'a> {
     pub(crate) core: &'a CoreStack,
     /// The node that the Core Stack runs.
     pub(crate) node: u32,
-}
-
-/// A call as CloudTrail tells it (CloudTrail User Guide, "CloudTrail record contents for management, data, and
-/// network activity events").
-fn call(service: &str, name: &str, who: &Value, parameters: &Value) -> Value {
-    json!({
-        "source": format!("aws.{service}"),
-        "detail-type": "AWS API Call via CloudTrail",
-        "detail": {
-            "eventSource": format!("{service}.amazonaws.com"),
-            "eventName": name,
-            "userIdentity": who,
-            "requestParameters": parameters,
-        },
-    })
 }
 
 /// A call to KMS names the key beside its parameters.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use policies::event_pattern::call;
 use policies::template::Resolved;
 use serde_json::{Value, json};
 
@@ -11,21 +12,6 @@ use crate::asking::HERE;
 /// Whether a pattern matches an event; an operator that is not known fails the test that meets it.
 fn matches(pattern: &Value, event: &Value) -> bool {
     policies::event_pattern::matches(pattern, event).unwrap()
-}
-
-/// A call as CloudTrail tells it (CloudTrail User Guide, "CloudTrail record contents for management,
-/// data, and network activity events").
-fn call(service: &str, name: &str, who: &Value, parameters: &Value) -> Value {
-    json!({
-        "source": format!("aws.{service}"),
-        "detail-type": "AWS API Call via CloudTrail",
-        "detail": {
-            "eventSource": format!("{service}.amazonaws.com"),
-            "eventName": name,
-            "userIdentity": who,
-            "requestParameters": parameters,
-        },
-    })
 }
 
 fn with_key(name: &str, who: &Value) -> Value {

@@ -2,27 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use policies::event_pattern::call;
 use policies::template::{Resolved, Stack};
 use policies::{Context, Principal, Request, ResourcePolicy, Target, decide};
 use serde_json::{Value, json};
 
 use super::{RECORD_KEY, SECRETS_KEY, assert_not_allowed, resolve, role_arn, secret, stack};
 use crate::asking::HERE;
-
-/// A call as CloudTrail tells it (CloudTrail User Guide, "CloudTrail record contents for management,
-/// data, and network activity events").
-fn call(service: &str, name: &str, who: &Value, parameters: &Value) -> Value {
-    json!({
-        "source": format!("aws.{service}"),
-        "detail-type": "AWS API Call via CloudTrail",
-        "detail": {
-            "eventSource": format!("{service}.amazonaws.com"),
-            "eventName": name,
-            "userIdentity": who,
-            "requestParameters": parameters,
-        },
-    })
-}
 
 /// A call to KMS names the key beside its parameters.
 fn with_key(name: &str, who: &Value, key: &str) -> Value {
