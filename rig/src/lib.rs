@@ -27,6 +27,8 @@ pub mod runtime;
 mod service;
 pub mod stack;
 
+pub use service::free_port;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,8 @@ use tempfile::TempDir;
 
 /// How long a service may take to answer for the first time.
 const START: Duration = Duration::from_mins(1);
+/// The ports that are chosen from (Linux hands out those from 32768, `ip_local_port_range` in ip(7)).
+const PORTS: Range<u16> = 10_000..30_000;
 /// How long it may take to end in an orderly way.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -104,14 +108,22 @@ impl Drop for Service {
     }
 }
 
-/// A port on loopback that nobody listens on now.
+/// A port on loopback that nobody listens on now: below those that the operating system hands out, which may
+/// become another connection's before anybody listens, and for each process from a place of its own.
 ///
 /// # Errors
 ///
 /// When there is none.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on 127.0.0.1")?;
-    Ok(listener.local_addr()?.port())
+pub fn free_port() -> anyhow::Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in PORTS {
+        let place = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(place % u32::from(PORTS.end - PORTS.start))?;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port on 127.0.0.1")
 }
 
 /// The path of programs, with a folder before all others.

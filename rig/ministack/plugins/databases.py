@@ -23,6 +23,7 @@ servers: then an instance is at a port where nobody listens.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -344,10 +345,18 @@ def _rotate(instance: dict) -> None:
 # --- servers ------------------------------------------------------------------------------------
 
 
+def _free_port() -> int:
+    """Nobody listens there now: below the ports that the operating system hands out, which may become another
+    connection's before the server listens."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def _start(identifier: str, instance: dict, password: str, restored: str | None) -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     if _launcher is None or _folder is None:
         return port
     folder = _folder / secrets.token_hex(4)

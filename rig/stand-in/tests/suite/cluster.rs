@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::future::ready;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use key_material::{ApiKey, ApiKeyHash, ApiKeyKind, Curve, P2pPrivateKey, P2pPublicKey};
@@ -74,8 +73,7 @@ impl Cluster {
     /// Makes three nodes, none of them started.
     pub(crate) fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut ports = free_ports(9).into_iter();
-        let mut port = || ports.next().unwrap();
+        let port = || rig::free_port().unwrap();
         let mut nodes: Vec<_> = [Curve::P256, Curve::P384, Curve::P256]
             .into_iter()
             .zip(0..)
@@ -295,16 +293,4 @@ pub(crate) fn request(port: u16, request: &str, authorization: Option<&str>) -> 
 /// Waits a little, as one does who looks again and again.
 pub(crate) async fn pause() {
     tokio::time::sleep(Duration::from_millis(10)).await;
-}
-
-/// Ports that nobody listens on now: below those that the operating system hands out, and each process
-/// from a place of its own, so that the port of a node that ended does not become another test's.
-fn free_ports(count: usize) -> Vec<u16> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let choose = || {
-        let choice = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
-        u16::try_from(10_000 + choice % 20_000).unwrap()
-    };
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    std::iter::repeat_with(choose).filter(is_free).take(count).collect()
 }
