@@ -1,13 +1,11 @@
 //! What a stack asks for: there is a login that works, however often and after whatever it is asked.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
 use contract_double::{CallKey, Pattern, Side, Twist, call_keys};
 use rig::postgres::Postgres;
 use serde_json::json;
 
-use crate::stage::{LOGIN, SOON, Stage, create, delete, update};
+use crate::stage::{LOGIN, SOON, Stage, create, delete, lock_for, update};
 
 const OTHER_DATABASE: &str = "db-ZYXWVUTSRQPONMLKJIHGFEDCBA";
 
@@ -214,21 +212,10 @@ async fn wrong_properties_are_named_before_any_call_and_a_delete_does_not_mind()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_holds_the_lock_is_told_of_and_then_waited_for() -> Result<()> {
     let stage = Stage::new().await?;
-    let lock = async |seconds: u32| {
-        let lock = format!("SELECT pg_advisory_lock(30229394524958580); SELECT pg_sleep({seconds})");
-        stage.as_superuser(&lock).await.map(drop)
-    };
-    // Asked for once the lock is held, however late that is.
-    let is_held = async || loop {
-        let held = stage.as_superuser("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted").await;
-        if held.is_ok_and(|rows| !rows.is_empty()) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let lock = async |seconds: u32| stage.as_superuser(&lock_for(seconds)).await.map(drop);
     let event = create("create-1");
     let fails = async || {
-        is_held().await;
+        stage.until_the_lock_is_held().await;
         stage.fails(&event).await
     };
     let (held, reason) = tokio::join!(lock(25), fails());
@@ -236,7 +223,7 @@ async fn a_run_that_holds_the_lock_is_told_of_and_then_waited_for() -> Result<()
     ensure!(reason?.contains("another run is changing the database's logins"), "it was not waited for");
     ensure!(stage.stored()?.versions.is_empty(), "something was stored");
     let succeeds = async || {
-        is_held().await;
+        stage.until_the_lock_is_held().await;
         stage.succeeds(&event).await
     };
     let (held, answer) = tokio::join!(lock(3), succeeds());

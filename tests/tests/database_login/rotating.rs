@@ -5,7 +5,7 @@ use contract_double::{CallKey, Pattern, Side, Twist, call_keys};
 use rig::runtime::Outcome;
 use serde_json::json;
 
-use crate::stage::{LOGIN, Login, SOON, STEPS, Stage, Stored, TIME, create, refusal, said, steps};
+use crate::stage::{LOGIN, Login, SOON, STEPS, Stage, Stored, TIME, create, lock_for, refusal, said, steps};
 
 const TOKEN: &str = "11111111-aaaa-4bbb-8ccc-000000000001";
 const NEXT: &str = "11111111-aaaa-4bbb-8ccc-000000000002";
@@ -288,4 +288,25 @@ async fn a_rotation_before_the_first_login_and_one_that_is_off_are_refused() -> 
     let said = refusal(&stage.ask("malformed", vec![malformed]).await?)?;
     ensure!(said.contains("Step") && !said.contains("canary"), "{said}");
     Ok(())
+}
+
+/// Whoever has a node's login can hold up its rotation, and nothing else comes of it: it is told, the login that is
+/// handed out works, and the same rotation is done once the lock is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_holds_the_lock_holds_up_its_rotation_and_no_more() -> Result<()> {
+    let stage = Stage::in_service().await?;
+    let before = assert_usable(&stage).await?;
+    stage.begin_rotation(TOKEN)?;
+    let asked = async {
+        stage.until_the_lock_is_held().await;
+        stage.ask("meanwhile", steps(&stage.login_arn, TOKEN)).await
+    };
+    let lock = lock_for(25);
+    let (held, outcome) = tokio::join!(stage.as_login(&before, &lock), asked);
+    held?;
+    let said = refusal(&outcome?)?;
+    ensure!(said.contains("another run is changing the database's logins"), "{said}");
+    ensure!(stage.stored()?.current()? == before && stage.is_accepted(&before).await?, "it was locked out");
+    stage.rotate(TOKEN).await?;
+    assert_rotated(&stage, TOKEN, &before).await.map(drop)
 }

@@ -330,6 +330,14 @@ impl Stage {
         Ok(rows.collect())
     }
 
+    /// Waits until somebody holds the lock, however late that is.
+    pub(crate) async fn until_the_lock_is_held(&self) {
+        let holders = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted";
+        while !self.as_superuser(holders).await.is_ok_and(|rows| !rows.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The calls that changed something, after so many.
     pub(crate) fn writes_since(&self, calls: usize) -> Vec<Call> {
         let mut calls = self.double.calls_since(calls);
@@ -345,6 +353,11 @@ impl Stage {
     pub(crate) fn logged_since(&self, length: usize) -> Result<String> {
         Ok(self.postgres.log()?.get(length..).unwrap_or_default().to_owned())
     }
+}
+
+/// Takes the lock under which logins are changed, and keeps it.
+pub(crate) fn lock_for(seconds: u32) -> String {
+    format!("SELECT pg_advisory_lock(30229394524958580); SELECT pg_sleep({seconds})")
 }
 
 /// What the function's role may do: the statements of stacks/core.yaml, on these two secrets.
