@@ -243,6 +243,29 @@ impl Function {
         self.folder.path().to_owned()
     }
 
+    /// Hands it events as far as it succeeds, ends it, and gives what it said last.
+    ///
+    /// # Errors
+    ///
+    /// When there is no event, and as [`invoke`](Self::invoke) and [`end`](Self::end).
+    pub async fn ask(
+        mut self,
+        events: impl IntoIterator<Item = String>,
+        time: Duration,
+    ) -> anyhow::Result<Outcome> {
+        let mut last = None;
+        for event in events {
+            let outcome = self.invoke(event, time).await?;
+            let is_done = matches!(outcome, Outcome::Response(_));
+            last = Some(outcome);
+            if !is_done {
+                break;
+            }
+        }
+        self.end().await?;
+        last.context("nothing was asked for")
+    }
+
     /// Waits for the process to end by itself.
     ///
     /// # Errors

@@ -151,18 +151,7 @@ impl Stage {
 
     /// Has a process do what these events ask for, as far as it succeeds.
     async fn ask(&self, session: &str, events: Vec<String>) -> Result<Outcome> {
-        let mut function = self.rotator(session).await?;
-        let mut last = None;
-        for event in events {
-            let outcome = function.invoke(event, TIME).await?;
-            let is_done = matches!(outcome, Outcome::Response(_));
-            last = Some(outcome);
-            if !is_done {
-                break;
-            }
-        }
-        function.end().await?;
-        last.context("nothing was asked for")
+        self.rotator(session).await?.ask(events, TIME).await
     }
 
     /// A rotation from its first event to its last, which has to succeed.

@@ -259,18 +259,8 @@ impl Stage {
 
     /// Has a process do what these events ask for, as far as it succeeds.
     pub(crate) async fn ask(&self, session: &str, events: Vec<Value>) -> Result<Outcome> {
-        let mut function = self.function(session).await?;
-        let mut last = None;
-        for event in events {
-            let outcome = function.invoke(event.to_string(), TIME).await?;
-            let is_done = matches!(outcome, Outcome::Response(_));
-            last = Some(outcome);
-            if !is_done {
-                break;
-            }
-        }
-        function.end().await?;
-        last.context("nothing was asked for")
+        let events = events.iter().map(Value::to_string);
+        self.function(session).await?.ask(events, TIME).await
     }
 
     /// A rotation from its first event to its last, which has to succeed.
