@@ -19,6 +19,8 @@ use crate::error::NodeError;
 use crate::formats::Format;
 use crate::formats::tsm::{Layout, Login, Variable};
 use crate::host;
+use crate::sequencer::{self, Sequencer};
+use crate::source::{self, Source};
 
 /// What keyboot-node is told.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,11 +31,8 @@ pub struct Config {
     /// The node's index; none for an auditor.
     #[serde(default)]
     pub index: Option<NodeIndex>,
-    /// The Region of the stack.
-    pub region: String,
-    /// The account of the stack, where it is another one: then documents are asked for by their ARNs.
-    #[serde(default, deserialize_with = "optional_account")]
-    pub account: Option<String>,
+    /// Where the cluster's documents and secrets are.
+    pub source: Source,
     /// The nodes of the cluster, where its roster cannot be read: from another account it never can.
     #[serde(default)]
     pub nodes: Option<BTreeSet<NodeIndex>>,
@@ -62,6 +61,9 @@ pub struct Config {
     /// How a TSM node is configured, and where.
     #[serde(default)]
     pub tsm: Option<Tsm>,
+    /// Which key of the sequencer op-node gets beside its own; none where it gets none.
+    #[serde(default)]
+    pub sequencer: Option<Sequencer>,
     /// When the command is started again.
     #[serde(default)]
     pub watch: Watch,
@@ -159,6 +161,15 @@ impl Audit {
     pub fn writers(&self) -> impl Iterator<Item = &RoleArn> {
         self.node_keys_role.iter().chain(&self.key_rotation_role)
     }
+
+    /// Whether it says nothing.
+    fn is_empty(&self) -> bool {
+        let Self { stack, node_keys_role, key_rotation_role, key_rotation_function } = self;
+        stack.is_none()
+            && node_keys_role.is_none()
+            && key_rotation_role.is_none()
+            && key_rotation_function.is_none()
+    }
 }
 
 fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RoleArn>, D::Error> {
@@ -170,22 +181,10 @@ fn role<'de, D: Deserializer<'de>>(from: D) -> Result<Option<RoleArn>, D::Error>
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PinnedShare {
     /// The account that shares: twelve digits.
-    #[serde(deserialize_with = "account")]
+    #[serde(deserialize_with = "source::account")]
     pub account: String,
     /// The share's name.
     pub name: String,
-}
-
-fn optional_account<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    account(from).map(Some)
-}
-
-fn account<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let text = String::deserialize(from)?;
-    if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(text);
-    }
-    Err(D::Error::custom("an account's id has twelve digits"))
 }
 
 fn state() -> PathBuf {
@@ -199,7 +198,7 @@ pub struct Overrides {
     pub cluster: Option<String>,
     /// The node's index.
     pub index: Option<u32>,
-    /// The Region.
+    /// The Region; of a cluster that is on a server it says nothing.
     pub region: Option<String>,
 }
 
@@ -218,18 +217,22 @@ impl Config {
     fn parse(text: &str, overrides: &Overrides) -> Result<Self, String> {
         let mut table: toml::Table =
             text.parse().map_err(|error: toml::de::Error| format!("no TOML: {}", error.message()))?;
+        // A Region in the environment is of whoever else uses AWS on this host.
+        let region = overrides.region.clone().filter(|_| !table.contains_key("vault"));
         let mut set = |name: &str, value: Option<toml::Value>| {
             table.extend(value.map(|value| (name.to_owned(), value)));
         };
         set("cluster", overrides.cluster.clone().map(toml::Value::String));
         set("index", overrides.index.map(|index| toml::Value::Integer(index.into())));
-        set("region", overrides.region.clone().map(toml::Value::String));
+        set("region", region.map(toml::Value::String));
+        Source::gather(&mut table)?;
         let config: Self = serde_path_to_error::deserialize(toml::Value::Table(table))
             .map_err(|error| without_values(&error.path().to_string(), error.inner().message()))?;
         config.pins().map_err(|error| error.to_string())?;
         host::refuse(Vec::new(), &config.accepted_findings).map_err(|error| error.to_string())?;
         config.refuse_what_nothing_reads()?;
-        if config.account.is_some() && config.nodes.is_none() {
+        config.refuse_what_is_of_aws()?;
+        if config.source.account().is_some() && config.nodes.is_none() {
             return Err("with `account` the roster cannot be read (Resource Access Manager does not share \
                         it): list the cluster's `nodes`"
                 .into());
@@ -263,13 +266,56 @@ impl Config {
 
     /// One client asks for everything, in one Region.
     fn refuse_a_login_elsewhere(&self) -> Result<(), String> {
-        match self.database_login() {
-            Some((_, login)) if login.secret.region() != self.region => Err(format!(
-                "`tsm.layout.database.secret` is in the Region {}, and `region` is {}: the login of a node's database \
-                 has to be in the same one",
-                login.secret.region(),
-                self.region
-            )),
+        match (&self.source, self.database_login()) {
+            (Source::Aws { region, .. }, Some((_, login))) if login.secret.region() != region => {
+                Err(format!(
+                    "`tsm.layout.database.secret` is in the Region {}, and `region` is {region}: the login of a node's \
+                 database has to be in the same one",
+                    login.secret.region(),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a server does not have is not passed over, and neither is what a stack does not have.
+    fn refuse_what_is_of_aws(&self) -> Result<(), String> {
+        if let Source::Aws { .. } = self.source {
+            return match &self.sequencer {
+                Some(_) => {
+                    Err("`sequencer`: a chain's role keys are made by keyboot-onprem and are on its server: \
+                                say `[vault]` in place of `region`"
+                        .into())
+                }
+                None => Ok(()),
+            };
+        }
+        let (field, why) = if !self.audit.is_empty() {
+            ("audit", "there is no stack to compare the cluster with")
+        } else if !self.shares.is_empty() {
+            ("share", "it is of Resource Access Manager; on a server policies say who reads what")
+        } else if self.database_login().is_some() {
+            (
+                "tsm.layout.database.secret",
+                "it is a secret of Secrets Manager: set the variable that says where the database is yourself",
+            )
+        } else {
+            return self.refuse_a_sequencer_elsewhere();
+        };
+        Err(format!("`{field}` is of AWS, and `[vault]` says that the cluster is on a server: {why}"))
+    }
+
+    /// op-node alone knows the key of a sequencer, and takes it in one way.
+    fn refuse_a_sequencer_elsewhere(&self) -> Result<(), String> {
+        match &self.sequencer {
+            Some(_) if self.format != Some(Format::OpNode) => {
+                Err("`sequencer` is for `format = \"op-node\"`: another program has no use for the key".into())
+            }
+            Some(_) if self.delivery != Delivery::Environment => Err(
+                "`sequencer`: op-node takes this key from its environment alone, and no file: choose environment as \
+                 `delivery.how`"
+                    .into(),
+            ),
             _ => Ok(()),
         }
     }
@@ -281,13 +327,27 @@ impl Config {
         Some((&database.data_source_variable, database.login.as_ref()?))
     }
 
+    /// Refuses to start a command that is told twice what it gets from keyboot-node, by its environment or by its
+    /// arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`], which names the variable or the option.
+    pub(crate) fn refuse_what_is_said_twice(&self, arguments: &[OsString]) -> Result<(), NodeError> {
+        self.refuse_another_data_source(std::env::vars_os())?;
+        match &self.sequencer {
+            Some(_) => sequencer::refuse_another_signer(std::env::vars_os(), arguments),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses to start where somebody else says as well where the database is: one of the two would be passed
     /// over, and nobody would see which.
     ///
     /// # Errors
     ///
     /// [`NodeError::Config`], which names the variable.
-    pub(crate) fn refuse_another_data_source(
+    fn refuse_another_data_source(
         &self,
         environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<(), NodeError> {
@@ -300,6 +360,23 @@ impl Config {
                  is as well: leave one of them out"
             ))),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses to keep a command running with a login that is good for once.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Config`], with what else there is.
+    pub(crate) fn refuse_a_login_for_once(&self) -> Result<(), NodeError> {
+        match &self.source {
+            Source::Vault(settings) if settings.login.is_for_once() => Err(NodeError::Config(
+                "`watch` logs in for itself, and for each start of the command, and a wrapped secret id is good for \
+                 one login: give it a secret id of many uses (`vault.app-role.wrapped = false`, bound to this host's \
+                 address) or a token that something else renews (`vault.token-file`)"
+                    .into(),
+            )),
+            Source::Aws { .. } | Source::Vault(_) => Ok(()),
         }
     }
 
@@ -328,9 +405,9 @@ impl Config {
             NodeError::Config(format!("the pinned key of {} {fault}", pin.signer))
         };
         let pins = self.pins.iter().map(|pin| {
-            let public_key = STANDARD
-                .decode(&pin.public_key)
-                .map_err(|_| fault(pin, "is no base64: give the SubjectPublicKeyInfo that KMS shows"))?;
+            let public_key = STANDARD.decode(&pin.public_key).map_err(|_| {
+                fault(pin, "is no base64: give the SubjectPublicKeyInfo that KMS, or keyboot-onprem, shows")
+            })?;
             let (signer, home, nodes) = (pin.signer.clone(), pin.home.clone(), pin.nodes.clone());
             Ok(Pin { signer, public_key, home, nodes })
         });
@@ -395,11 +472,16 @@ impl Config {
     /// [`NodeError::Imports`] when imported records cannot be read.
     pub fn whose(&self) -> Result<Whose, NodeError> {
         let partition = self.signer().split(':').nth(1).unwrap_or("aws");
-        let documents = |account: &String| format!("arn:{partition}:ssm:{}:{account}", self.region);
+        let documents = match &self.source {
+            Source::Aws { region, account: Some(account) } => {
+                Some(format!("arn:{partition}:ssm:{region}:{account}"))
+            }
+            Source::Aws { account: None, .. } | Source::Vault(_) => None,
+        };
         Ok(Whose {
             cluster: self.cluster.clone(),
             index: self.index,
-            documents: self.account.as_ref().map(documents),
+            documents,
             nodes: self.nodes.clone(),
             imported: self.imported()?,
         })
@@ -438,7 +520,12 @@ fn without_values(path: &str, message: &str) -> String {
         Some((_, expected)) => format!("expected {expected}"),
         None => message.to_owned(),
     };
-    format!("`{path}`: {fault}")
+    // The fields of the source stand beside the others.
+    match path.strip_prefix(source::TOGETHER) {
+        Some("") => fault,
+        Some(inside) => format!("`{}`: {fault}", inside.trim_start_matches('.')),
+        None => format!("`{path}`: {fault}"),
+    }
 }
 
 #[cfg(test)]
@@ -476,7 +563,8 @@ mod tests {
             region: Some("cn-north-1".into()),
         };
         let config = Config::parse(&text(), &overrides).unwrap();
-        assert_eq!((config.index().unwrap().get(), config.region.as_str()), (2, "cn-north-1"));
+        assert_eq!(config.index().unwrap().get(), 2);
+        assert!(matches!(&config.source, Source::Aws { region, .. } if region == "cn-north-1"));
         assert_eq!(config.cluster.as_str(), "keyboot/other");
     }
 
@@ -542,6 +630,108 @@ mod tests {
         let config = parse("{ driver = \"postgres\", data-source-variable = \"TSM_URL\" }");
         assert_eq!(refusal(&config, "TSM_URL"), None);
         assert!(config.refuse_unreadable_roots().is_ok());
+    }
+
+    const SERVER: &str = "[vault]\naddress = \"https://vault.example:8200\"\nname = \"ops\"\nca-file = \"/etc/ca.pem\"\n\
+                          token-file = \"/run/token\"\n";
+
+    /// The same cluster on a server, with more in it before and behind the tables.
+    fn on_a_server(before: &str, after: &str) -> String {
+        let text = text().replace("region = \"eu-central-1\"\n", "").replacen(
+            "index",
+            &format!("{before}\nindex"),
+            1,
+        );
+        format!("{text}\n{SERVER}{after}")
+    }
+
+    fn refused_on_a_server(before: &str, after: &str) -> String {
+        refused(&on_a_server(before, after))
+    }
+
+    #[test]
+    fn a_cluster_is_on_a_server_or_in_aws_and_one_of_them_has_to_be_said() {
+        let config = Config::parse(&on_a_server("", ""), &Overrides::default()).unwrap();
+        assert!(matches!(&config.source, Source::Vault(settings) if settings.name.as_str() == "ops"));
+        assert_eq!(config.whose().unwrap().documents, None);
+        // What else uses AWS on this host says nothing about this cluster.
+        let region = Overrides { region: Some("eu-central-1".into()), ..Overrides::default() };
+        let config = Config::parse(&on_a_server("", ""), &region).unwrap();
+        assert!(matches!(config.source, Source::Vault(_)));
+        let neither = refused(&text().replace("region = \"eu-central-1\"\n", ""));
+        assert!(neither.contains("`region` for a stack in AWS, or the table `[vault]`"), "{neither}");
+        for (field, said) in [
+            ("region = \"eu-central-1\"", "`region` is of a stack in AWS"),
+            ("account = \"444455556666\"", "`account` is of a stack in AWS"),
+            ("source = 1", "unknown field `source`"),
+        ] {
+            let error = refused_on_a_server(field, "");
+            assert!(error.contains(said), "{field}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_server_is_named_where_it_stands_and_without_the_value() {
+        for (from, to, place) in [
+            ("https://vault.example:8200", "http://canary:8200", "`vault.address`: it must be https://"),
+            ("\"ops\"", "\"Canary\"", "`vault.name`: it must be"),
+            ("token-file", "tokenfile", "`vault"),
+            ("token-file = \"/run/token\"\n", "", "`vault`: it must have either"),
+        ] {
+            let error = refused(&on_a_server("", "").replacen(from, to, 1));
+            assert!(error.contains(place) && !error.to_lowercase().contains("canary"), "{to}: {error}");
+            assert!(!error.contains("source"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_aws_is_not_passed_over_on_a_server() {
+        let login = "[tsm.layout.database]\ndriver = \"postgres\"\nroots = \"/r.pem\"\nsecret = \
+                     \"arn:aws:secretsmanager:eu-central-1:111122223333:secret:kms/login-AbCdEf\"\n";
+        for (table, field) in [
+            ("[audit]\nstack = \"kms\"\n", "`audit` is of AWS"),
+            ("[[share]]\naccount = \"444455556666\"\nname = \"kms\"\n", "`share` is of AWS"),
+            (login, "`tsm.layout.database.secret` is of AWS"),
+        ] {
+            let error = refused_on_a_server("", table);
+            assert!(error.contains(field), "{table}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_sequencer_is_for_op_node_on_a_server_by_its_environment() {
+        let op_node = on_a_server("", "[sequencer]\n").replace("\"tsm\"\n", "\"op-node\"\n");
+        let config = Config::parse(&op_node, &Overrides::default()).unwrap();
+        assert_eq!(config.sequencer.unwrap().chain(&config.cluster), &config.cluster);
+        for (text, said) in [
+            (on_a_server("", "[sequencer]\n"), "is for `format = \"op-node\"`"),
+            (
+                op_node.replacen("index", "delivery.how = \"memory-file\"\nindex", 1),
+                "from its environment alone",
+            ),
+            (
+                op_node.replacen("[sequencer]", "[sequencer]\nnumber = 1", 1),
+                "`sequencer`: `number` and `address`",
+            ),
+            (text() + "[sequencer]\n", "say `[vault]` in place of `region`"),
+        ] {
+            let error = refused(&text);
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_login_for_once_keeps_no_command_running() {
+        let parse = |login: &str| {
+            let text = on_a_server("", "").replacen("token-file = \"/run/token\"\n", login, 1);
+            Config::parse(&text, &Overrides::default()).unwrap().refuse_a_login_for_once()
+        };
+        let role =
+            "[vault.app-role]\nrole = \"node.keyboot.tsm.1\"\nrole-id = \"r\"\nsecret-id-file = \"/run/s\"\n";
+        let refused = parse(role).unwrap_err().to_string();
+        assert!(refused.contains("`vault.app-role.wrapped = false`"), "{refused}");
+        assert!(parse(&format!("{role}wrapped = false\n")).is_ok());
+        assert!(parse("token-file = \"/run/token\"\n").is_ok());
     }
 
     #[test]

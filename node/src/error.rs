@@ -58,7 +58,9 @@ impl NodeError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Read(ReadError::Unavailable { .. } | ReadError::NoCredentials { .. }) => 75,
+            Self::Read(
+                ReadError::Unavailable { .. } | ReadError::NoCredentials { .. } | ReadError::NoLogin { .. },
+            ) => 75,
             Self::Read(ReadError::Denied { .. }) => 77,
             Self::Config(_) => 78,
             Self::Command { error, .. } if error.kind() == std::io::ErrorKind::NotFound => 127,

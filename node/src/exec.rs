@@ -14,6 +14,8 @@ use crate::config::Config;
 use crate::error::NodeError;
 use crate::host::{self, Finding};
 use crate::reader::Reader;
+use crate::source::Source;
+use crate::world::LogOut;
 use crate::{clock, hardening, log};
 
 /// What the command does not inherit: keyboot-node's own credentials and settings, by how the names begin.
@@ -28,6 +30,9 @@ const OWN: [&str; 8] = [
     // An older name, which is taken as well.
     "SECRET_ACCESS_KEY",
 ];
+/// The same where the cluster is on a server. keyboot-node reads none of them: whoever starts it may have them, and
+/// with them a token.
+const OF_A_SERVER: [&str; 2] = ["BAO_", "VAULT_"];
 
 /// What the process is called until it is the command.
 pub(crate) const EXEC_NAME: &str = "keyboot-exec";
@@ -56,19 +61,24 @@ impl CommandLine {
 /// # Errors
 ///
 /// [`NodeError`]: then [`exec`] would fail as well.
-pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeError> {
-    config.refuse_another_data_source(std::env::vars_os())?;
+pub async fn rehearse(
+    world: &(impl World + LogOut),
+    config: &Config,
+    command: &CommandLine,
+) -> Result<(), NodeError> {
+    config.refuse_what_is_said_twice(&command.arguments)?;
     let (user, mut findings) = prepare_host(config)?;
     // What runs now is the user's other process.
     findings.retain(|finding| finding.name != host::SHARED_USER);
     host::refuse(findings, &config.accepted_findings)?;
     let (reader, now) = (Reader::new(world, config)?, clock::now());
     drop(reader.prepare(&reader.view().await?, now).await?);
+    world.log_out().await;
     // As the command's user would: this process ends, and may stop being root.
     if let Some(user) = &user {
         hardening::become_user(user)?;
     }
-    host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?;
+    host::refuse(reachable_login(config).into_iter().collect(), &config.accepted_findings)?;
     config.refuse_unreadable_roots()
 }
 
@@ -80,13 +90,13 @@ pub async fn rehearse(world: &impl World, config: &Config) -> Result<(), NodeErr
 ///
 /// [`NodeError`]; it does not return otherwise.
 pub async fn exec(
-    world: &impl World,
+    world: &(impl World + LogOut),
     config: &Config,
     command: &CommandLine,
     watcher: Option<u32>,
 ) -> Result<std::convert::Infallible, NodeError> {
     hardening::call_itself(EXEC_NAME);
-    config.refuse_another_data_source(std::env::vars_os())?;
+    config.refuse_what_is_said_twice(&command.arguments)?;
     let (user, findings) = prepare_host(config)?;
     tell(&host::refuse(findings, &config.accepted_findings)?);
     let (reader, now) = (Reader::new(world, config)?, clock::now());
@@ -98,6 +108,7 @@ pub async fn exec(
         log::say(&format!("node {} is as it was believed before: {}", refusal.index, refusal.error));
     }
     let prepared = reader.prepare(&view, now).await?;
+    world.log_out().await;
     prepared.with.say(reader.state())?;
     prepared.with.write_public(config)?;
     let owner = user.as_ref().map(|user| (user.uid, user.gid));
@@ -116,13 +127,13 @@ pub async fn exec(
     if let Some(watcher) = watcher {
         hardening::end_with_parent(watcher)?;
     }
-    tell(&host::refuse(host::reachable_metadata().into_iter().collect(), &config.accepted_findings)?);
+    tell(&host::refuse(reachable_login(config).into_iter().collect(), &config.accepted_findings)?);
     config.refuse_unreadable_roots()?;
     let mut process = Command::new(&command.program);
     process.args(&command.arguments);
     for (name, _) in std::env::vars_os() {
         let is_own = name.to_str().is_some_and(|name| {
-            OWN.iter().any(|own| name.starts_with(own)) || variables.iter().any(|variable| variable == name)
+            is_own(&config.source, name) || variables.iter().any(|variable| variable == name)
         });
         if is_own {
             process.env_remove(name);
@@ -134,6 +145,20 @@ pub async fn exec(
     let error = process.exec();
     drop(delivered);
     Err(NodeError::Command { command: command.program.display().to_string(), error })
+}
+
+/// Whether a variable is keyboot-node's own.
+fn is_own(source: &Source, name: &str) -> bool {
+    let begins = |names: &[&str]| names.iter().any(|own| name.starts_with(own));
+    begins(&OWN) || matches!(source, Source::Vault(_)) && begins(&OF_A_SERVER)
+}
+
+/// Whether the command's user could read what keyboot-node reads, as keyboot-node does. To be asked as that user.
+fn reachable_login(config: &Config) -> Option<Finding> {
+    match &config.source {
+        Source::Aws { .. } => host::reachable_metadata(),
+        Source::Vault(settings) => host::readable_login(settings.login.file()),
+    }
 }
 
 /// Protects this process, and looks who the command is to be and what of the host is missing.

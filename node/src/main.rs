@@ -15,8 +15,11 @@ use keyboot_node::exec::{CommandLine, exec, rehearse};
 use keyboot_node::formats::tsm;
 use keyboot_node::log::say;
 use keyboot_node::reader::Reader;
+use keyboot_node::source::Source;
 use keyboot_node::watch::{Launch, watch};
+use keyboot_node::world::{LogOut as _, SourceWorld};
 use keyboot_node::{clock, import, status, verify};
+use vault::VaultReader;
 
 /// Hands a node's keys to its process without touching a disk, and shows a cluster's public facts.
 #[derive(Debug, Parser)]
@@ -55,7 +58,7 @@ struct Where {
     /// The node's index, instead of the file's
     #[arg(long, env = "KEYBOOT_NODE_INDEX")]
     index: Option<u32>,
-    /// The Region of the stack, instead of the file's
+    /// The Region of the stack, instead of the file's; of a cluster on a server it says nothing
     #[arg(long, env = "AWS_REGION")]
     region: Option<String>,
 }
@@ -130,11 +133,15 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
     match mode {
         Mode::Exec(Exec { run, dry_run, watched }) => {
             let config = run.from.read()?;
-            let world = world(&config);
-            if dry_run {
-                return rehearse(&world, &config).await.map(|()| ExitCode::SUCCESS);
-            }
-            match exec(&world, &config, &command(run.command)?, watched).await? {}
+            let (world, command) = (world(&config), command(run.command)?);
+            // Where it has not come to the command, the login is still there.
+            let end = if dry_run {
+                rehearse(&world, &config, &command).await
+            } else {
+                exec(&world, &config, &command, watched).await.map(|never| match never {})
+            };
+            world.log_out().await;
+            end.map(|()| ExitCode::SUCCESS)
         }
         Mode::Watch(run) => {
             let config = run.from.read()?;
@@ -144,21 +151,28 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
                 command: command(run.command)?,
             };
             let world = world(&config);
-            Ok(as_code(Box::pin(watch(&world, &config, &launch)).await?))
+            let end = Box::pin(watch(&world, &config, &launch)).await;
+            world.log_out().await;
+            Ok(as_code(end?))
         }
         Mode::Render(from) => {
             let config = from.read()?;
             let world = world(&config);
-            let view = Reader::new(&world, &config)?.view_of_the_node().await?;
+            let view = Reader::new(&world, &config)?.view_of_the_node().await;
+            world.log_out().await;
             let layout = config.tsm.clone().unwrap_or_default().layout;
-            show(&tsm::render(&view, config.index()?, clock::now(), &layout)?);
+            show(&tsm::render(&view?, config.index()?, clock::now(), &layout)?);
             Ok(ExitCode::SUCCESS)
         }
         Mode::Status(Status { from, json }) => {
             let config = from.read()?;
             let (world, now) = (world(&config), clock::now());
             let reader = Reader::new(&world, &config)?;
-            let (view, login) = (reader.view_without_keeping().await?, reader.database_login_status().await);
+            let read =
+                async { Ok((reader.view_without_keeping().await?, reader.database_login_status().await)) };
+            let read: Result<_, NodeError> = read.await;
+            world.log_out().await;
+            let (view, login) = read?;
             show(&if json {
                 format!("{:#}", status::to_json(&view, login.as_ref(), now))
             } else {
@@ -168,15 +182,28 @@ async fn run(mode: Mode) -> Result<ExitCode, NodeError> {
         }
         Mode::Verify(Status { from, json }) => {
             let config = from.read()?;
-            let (world, auditing) = (world(&config), auditing(&config)?);
+            let (world, now) = (world(&config), clock::now());
             let reader = Reader::new(&world, &config)?;
-            let report = verify::verify(&reader, &auditing, &config, clock::now()).await?;
+            let report = match &config.source {
+                Source::Aws { region, .. } => {
+                    verify::verify(&reader, &auditing(&config, region)?, &config, now).await
+                }
+                Source::Vault(_) => verify::verify_documents(&reader, &config, now).await,
+            };
+            world.log_out().await;
+            let report = report?;
             show(&if json { format!("{:#}", verify::to_json(&report)) } else { verify::to_text(&report) });
             Ok(if report.is_without_fault() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Mode::Accept(Accept { from, share: _ }) => {
             let config = from.read()?;
-            let outcomes = accept_shares(&sharing(&config), &config.shares).await?;
+            let Source::Aws { region, .. } = &config.source else {
+                return Err(NodeError::Config(format!(
+                    "there is nothing to accept from {}: shares are of Resource Access Manager, in AWS",
+                    config.source
+                )));
+            };
+            let outcomes = accept_shares(&sharing(region), &config.shares).await?;
             for outcome in &outcomes {
                 show(&outcome.to_string());
             }
@@ -222,18 +249,22 @@ fn command(words: Vec<OsString>) -> Result<CommandLine, NodeError> {
     CommandLine::new(words).ok_or_else(|| NodeError::Config("a command is missing after `--`".into()))
 }
 
-fn world(config: &Config) -> ReadingWorld {
-    ReadingWorld::new(
-        &config.region,
-        #[cfg(feature = "local")]
-        endpoint(),
-    )
+/// What is read with. Nothing is asked yet, and of the other source nothing is built.
+fn world(config: &Config) -> SourceWorld {
+    match &config.source {
+        Source::Aws { region, .. } => SourceWorld::Aws(Box::new(ReadingWorld::new(
+            region,
+            #[cfg(feature = "local")]
+            endpoint(),
+        ))),
+        Source::Vault(settings) => SourceWorld::Vault(Box::new(VaultReader::new(settings.as_ref().clone()))),
+    }
 }
 
-fn auditing(config: &Config) -> Result<AuditingWorld, NodeError> {
+fn auditing(config: &Config, region: &str) -> Result<AuditingWorld, NodeError> {
     let signing_key = config.signer().parse();
     Ok(AuditingWorld::new(Auditor {
-        region: config.region.clone(),
+        region: region.to_owned(),
         signing_key: signing_key.map_err(|_| {
             NodeError::Config("the `signer` that is pinned first is not the ARN of a KMS key".into())
         })?,
@@ -243,9 +274,9 @@ fn auditing(config: &Config) -> Result<AuditingWorld, NodeError> {
     }))
 }
 
-fn sharing(config: &Config) -> SharingWorld {
+fn sharing(region: &str) -> SharingWorld {
     SharingWorld::new(
-        &config.region,
+        region,
         #[cfg(feature = "local")]
         endpoint(),
     )

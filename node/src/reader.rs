@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use reading::ports::{DocumentReader, VersionReader, World};
-use reading::{ClusterView, DatabaseLogin, NodeSecrets, Pins, ReadError, Whose};
+use reading::{ClusterView, DatabaseLogin, NodeSecrets, Pins, ReadError, Whose, fetch_role_key, read_chain};
 
 use crate::config::Config;
 use crate::error::NodeError;
-use crate::formats::{Handed, tsm};
-use crate::runs_with::RunsWith;
+use crate::formats::{Handed, op_node, tsm};
+use crate::runs_with::{Beside, RunsWith};
+use crate::sequencer::{self, SequencerKey};
+use crate::source::Source;
 use crate::state::State;
 use crate::status;
 
@@ -75,6 +77,24 @@ impl<'a, W: DocumentReader> Reader<'a, W> {
         let whose = Whose { index: None, ..self.config.whose()? };
         Ok(ClusterView::read(self.world, &whose, &self.pins, &mut self.state.load()?).await?)
     }
+
+    /// The key of the sequencer that counts, and keeps what was seen; none where the command is not handed one. It
+    /// reads no secret.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError`], which names the document.
+    pub async fn sequencer_key(&self) -> Result<Option<SequencerKey>, NodeError> {
+        let Some(told) = &self.config.sequencer else { return Ok(None) };
+        let chain = told.chain(&self.config.cluster);
+        if let Some(key) = told.fixed() {
+            return Ok(Some(SequencerKey { chain: chain.clone(), key: key.clone() }));
+        }
+        let mut seen = self.state.load()?;
+        let document = read_chain(self.world, chain, self.config.index, &self.pins, &mut seen).await?;
+        self.state.keep(&seen)?;
+        sequencer::counting(document).map(Some)
+    }
 }
 
 impl<W: VersionReader> Reader<'_, W> {
@@ -119,12 +139,28 @@ impl<W: World> Reader<'_, W> {
         let sealed_under = self.config.sealed_under()?;
         let own = Box::pin(NodeSecrets::fetch(self.world, view, &self.pins, index, sealed_under, now));
         let (own, login) = futures_util::future::try_join(own, Box::pin(self.database_login())).await?;
+        let sequencer = Box::pin(self.sequencer()).await?;
         let mut secrets = format.convert(&own, view, index, now)?;
-        let version = login.map(|(version, handed)| {
+        let mut beside = Beside::default();
+        if let Some((version, handed)) = login {
             secrets.push(handed);
-            version
-        });
-        Ok(Prepared { secrets, with: RunsWith::of(self.config, view, version, now)? })
+            beside.database_login = Some(version);
+        }
+        if let Some((key, handed)) = sequencer {
+            secrets.push(handed);
+            beside.sequencer = Some(key.to_string());
+        }
+        Ok(Prepared { secrets, with: RunsWith::of(self.config, view, beside, now)? })
+    }
+
+    /// The key of the sequencer that counts, as the command takes it, and which one it is.
+    async fn sequencer(&self) -> Result<Option<(SequencerKey, Handed)>, NodeError> {
+        let Source::Vault(settings) = &self.config.source else { return Ok(None) };
+        let Some(SequencerKey { chain, key }) = self.sequencer_key().await? else { return Ok(None) };
+        let role = sequencer::role();
+        let fetched = fetch_role_key(self.world, &settings.name, &chain, &role, &key).await?;
+        let handed = op_node::convert_sequencer(&fetched);
+        Ok(Some((SequencerKey { chain, key }, handed)))
     }
 
     /// The login at the node's database that is current, as the command takes it, and its version.

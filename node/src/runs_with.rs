@@ -21,8 +21,20 @@ pub struct RunsWith {
     /// The version of the login at its database, which it gets when it starts as well.
     #[serde(default)]
     pub database_login: Option<String>,
+    /// The key of the sequencer, which it gets when it starts as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequencer: Option<String>,
     /// What it reads from a file that keyboot-node writes.
     pub public: Option<String>,
+}
+
+/// What a command gets that no record tells of, where it gets that.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Beside {
+    /// The version of the login at its database.
+    pub database_login: Option<String>,
+    /// The key of the sequencer, as [`SequencerKey`](crate::sequencer::SequencerKey) tells it.
+    pub sequencer: Option<String>,
 }
 
 /// The same of a process.
@@ -33,7 +45,7 @@ struct Running {
 }
 
 impl RunsWith {
-    /// What it has to be at a time, with this version of the login at its database, if it gets one.
+    /// What it has to be at a time, with this beside what records tell of.
     ///
     /// # Errors
     ///
@@ -41,7 +53,7 @@ impl RunsWith {
     pub fn of(
         config: &Config,
         view: &ClusterView,
-        database_login: Option<String>,
+        beside: Beside,
         now: Timestamp,
     ) -> Result<Self, NodeError> {
         let record = view.record_at(config.index()?, now);
@@ -58,12 +70,14 @@ impl RunsWith {
             }
             _ => None,
         };
-        Ok(Self { own, database_login, public })
+        let Beside { database_login, sequencer } = beside;
+        Ok(Self { own, database_login, sequencer, public })
     }
 
     /// Whether a process that runs with another one has nothing new but what it reads from a file.
     pub(crate) fn differs_in_public_only(&self, other: &Self) -> bool {
-        (&self.own, &self.database_login) == (&other.own, &other.database_login)
+        (&self.own, &self.database_login, &self.sequencer)
+            == (&other.own, &other.database_login, &other.sequencer)
     }
 
     /// Writes what is public of it to where the command reads it, if that is keyboot-node's to write.

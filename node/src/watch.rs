@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -28,7 +28,7 @@ use crate::exec::{CommandLine, EXEC_NAME};
 use crate::formats::tsm;
 use crate::log::say;
 use crate::reader::Reader;
-use crate::runs_with::RunsWith;
+use crate::runs_with::{Beside, RunsWith};
 use crate::timing::Turn;
 
 /// The first wait before a command is started again that ended by itself; each next one is twice as long.
@@ -70,7 +70,8 @@ pub async fn watch(
     config: &Config,
     launch: &Launch,
 ) -> Result<ExitStatus, NodeError> {
-    config.refuse_another_data_source(std::env::vars_os())?;
+    config.refuse_what_is_said_twice(&launch.command.arguments)?;
+    config.refuse_a_login_for_once()?;
     let own_signals = |error| NodeError::Command { command: "signals".into(), error };
     let mut ends = signal(SignalKind::terminate()).map_err(own_signals)?;
     let mut interrupts = signal(SignalKind::interrupt()).map_err(own_signals)?;
@@ -148,6 +149,8 @@ struct Watcher<'a, W> {
     view: Option<ClusterView>,
     /// The version of the database's login that is current; none where the last look could not tell.
     database_login: Option<String>,
+    /// The key of the sequencer that counts; the same.
+    sequencer: Option<String>,
     /// What the last look complained of: told once.
     complaint: String,
     child: Option<Child>,
@@ -177,6 +180,7 @@ impl<'a, W: DocumentReader + VersionReader> Watcher<'a, W> {
             patience,
             view: None,
             database_login: None,
+            sequencer: None,
             complaint: String::new(),
             child: None,
             group: None,
@@ -197,10 +201,12 @@ impl<'a, W: DocumentReader + VersionReader> Watcher<'a, W> {
     }
 
     /// Looks at the public documents, and at the version of the database's login. What cannot be read changes
-    /// nothing, and the one does not wait for the other.
+    /// nothing, and none waits for another.
     async fn look(&mut self) {
         self.next_look = Instant::now() + self.poll;
-        let (view, version) = join(self.reader.view(), self.reader.database_login_version()).await;
+        let (view, version, sequencer) =
+            join3(self.reader.view(), self.reader.database_login_version(), self.reader.sequencer_key())
+                .await;
         let mut complaints = Vec::new();
         match version {
             Ok(version) => self.database_login = version,
@@ -208,6 +214,13 @@ impl<'a, W: DocumentReader + VersionReader> Watcher<'a, W> {
                 // What was current then may not be what a command gets that starts meanwhile.
                 self.database_login = None;
                 complaints.push(format!("the login at the database stays as it is: {error}"));
+            }
+        }
+        match sequencer {
+            Ok(key) => self.sequencer = key.map(|key| key.to_string()),
+            Err(error) => {
+                self.sequencer = None;
+                complaints.push(format!("the key of the sequencer stays as it is: {error}"));
             }
         }
         match view {
@@ -218,7 +231,7 @@ impl<'a, W: DocumentReader + VersionReader> Watcher<'a, W> {
                     .chain(kept)
                     .map(|(how, refusal)| format!("node {} {how}: {}", refusal.index, refusal.error));
                 complaints.extend(refused);
-                let unfit = RunsWith::of(self.config, &view, None, clock::now()).err();
+                let unfit = RunsWith::of(self.config, &view, Beside::default(), clock::now()).err();
                 complaints.extend(unfit.map(|error| error.to_string()));
                 self.view = Some(view);
             }
@@ -240,13 +253,19 @@ impl<'a, W: DocumentReader + VersionReader> Watcher<'a, W> {
     }
 
     /// What a command that runs with something should run with. Where it is not known which login at the
-    /// database is current, that is the one it has.
+    /// database is current, or which key of the sequencer counts, that is the one it has.
     fn wanted(&self, runs_with: &RunsWith, now: Timestamp) -> Option<RunsWith> {
         let login = self
             .config
             .database_login()
             .and_then(|_| self.database_login.clone().or_else(|| runs_with.database_login.clone()));
-        RunsWith::of(self.config, self.view.as_ref()?, login, now).ok()
+        let sequencer = self
+            .config
+            .sequencer
+            .as_ref()
+            .and_then(|_| self.sequencer.clone().or_else(|| runs_with.sequencer.clone()));
+        let beside = Beside { database_login: login, sequencer };
+        RunsWith::of(self.config, self.view.as_ref()?, beside, now).ok()
     }
 
     /// Waits for the end of the command or of a rehearsal; for ever where there is neither.

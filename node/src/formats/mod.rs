@@ -5,7 +5,7 @@
 
 mod geth;
 mod horcrux;
-mod op_node;
+pub(crate) mod op_node;
 #[cfg(test)]
 mod tests;
 pub mod tsm;

@@ -363,7 +363,7 @@ mod tests {
         let as_root = clean.findings(0);
         assert_eq!(as_root[0].name, "command-is-root");
         let planted = faults.iter().flat_map(|(_, host, _)| host.names()).chain([as_root[0].name]);
-        let elsewhere = ["memory-not-locked", "metadata-reachable"];
+        let elsewhere = ["login-readable", "memory-not-locked", "metadata-reachable"];
         let mut all: Vec<_> = planted.chain(elsewhere).collect();
         all.sort_unstable();
         all.dedup();

@@ -7,7 +7,7 @@ mod checks;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Uid, User, geteuid};
@@ -18,9 +18,10 @@ use crate::delivery::Delivery;
 pub const SHARED_USER: &str = "shared-user";
 
 /// The names of all findings.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "command-is-root",
     "core-dumps",
+    "login-readable",
     "memory-not-locked",
     "metadata-reachable",
     "private-files-swap",
@@ -133,6 +134,23 @@ fn reachable(addresses: impl IntoIterator<Item = SocketAddr>) -> Option<Finding>
     })
 }
 
+/// Whether this process can read the file that keyboot-node logs in with at a server, and could so do the same.
+///
+/// It is for the command's user: call it after [`crate::hardening::become_user`]. The file of a login that was good
+/// for once is gone by then.
+#[must_use]
+pub fn readable_login(file: &Path) -> Option<Finding> {
+    std::fs::File::open(file).ok()?;
+    Some(Finding {
+        name: "login-readable",
+        fault: format!(
+            "the command's user can read {}, and with it log in at the server as keyboot-node does",
+            file.display()
+        ),
+        remedy: "give the command a user of its own, and the file to root alone (0600)",
+    })
+}
+
 /// Lets findings pass that are accepted, and gives them back, to be told.
 ///
 /// # Errors
@@ -169,6 +187,17 @@ mod tests {
         assert!(error.contains("\n  swap: a fault; a remedy\n  ptrace: "), "{error}");
         let error = accept(&["swap", "ptrace", "swaps"]).unwrap_err().to_string();
         assert!(error.contains("no finding swaps; there are command-is-root, core-dumps, "), "{error}");
+    }
+
+    #[test]
+    fn a_login_that_can_be_read_is_found_by_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret-id");
+        assert_eq!(readable_login(&file), None);
+        std::fs::write(&file, "canary").unwrap();
+        let finding = readable_login(&file).unwrap();
+        assert!(NAMES.contains(&finding.name));
+        assert!(finding.fault.contains("/secret-id") && !finding.fault.contains("canary"), "{finding}");
     }
 
     #[test]

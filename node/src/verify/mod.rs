@@ -158,6 +158,34 @@ pub async fn verify<W: DocumentReader, A: Auditing>(
     Ok(Report { cluster: config.cluster.clone(), rows })
 }
 
+/// Checks what is signed of a cluster that is on a server. What is told of its secrets there is not asked for: that
+/// is what `keyboot-onprem show` and `doctor` are for, with an auditor's login.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub async fn verify_documents<W: DocumentReader>(
+    reader: &Reader<'_, W>,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Report, NodeError> {
+    let rows = match reader.view_without_keeping().await {
+        Ok(view) => {
+            let secrets = Finding::unknown(format!(
+                "not asked for on {}: `keyboot-onprem show` tells what it holds, and `keyboot-onprem doctor` who may \
+                 read it",
+                config.source
+            ));
+            let mut rows = documents::rows(&view, now);
+            rows.push(secrets.row(Check::SecretPresent, &config.cluster));
+            rows
+        }
+        Err(NodeError::Read(error)) => documents::unread(&config.cluster, &error),
+        Err(error) => return Err(error),
+    };
+    Ok(Report { cluster: config.cluster.clone(), rows })
+}
+
 /// What came of a check, and why.
 #[derive(Debug)]
 struct Finding(Verdict, String);

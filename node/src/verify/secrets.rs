@@ -33,7 +33,8 @@ pub(super) async fn rows(
     let is_listed = |node| view.roster.iter().flat_map(|roster| &roster.entries).any(|it| it.index == node);
     let (mut elsewhere, mut secrets) = (Vec::new(), Vec::new());
     for (node, record) in &view.records {
-        let is_elsewhere = config.account.is_some() || imported.contains_key(node) && !is_listed(*node);
+        let is_elsewhere =
+            config.source.account().is_some() || imported.contains_key(node) && !is_listed(*node);
         if is_elsewhere {
             let why = "its secrets are in another account: whoever audits that one verifies them there";
             let node = format!("{}/node/{node}", view.cluster);

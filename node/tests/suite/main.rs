@@ -8,6 +8,7 @@ mod audited;
 #[cfg(feature = "local")]
 mod database_login;
 mod importing;
+mod on_a_server;
 #[cfg(feature = "local")]
 mod program;
 mod showing;

@@ -7,7 +7,7 @@ use aws_sdk_kms::types::{DataKeyPairSpec, MessageType, SigningAlgorithmSpec};
 use key_material::Curve;
 use provisioning::authority::Permit;
 use provisioning::ports::{PairSealer, PortError, RecordSigner, SealedPair, Sealer};
-use provisioning::properties::KmsKeyArn;
+use provisioning::properties::SealingKeyArn;
 use provisioning::sealing::EncryptionContext;
 
 use crate::failure::failure;
@@ -16,7 +16,7 @@ use crate::session::AwsWorld;
 impl Sealer for AwsWorld {
     async fn seal(
         &self,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
         context: &EncryptionContext,
         plaintext: &[u8],
     ) -> Result<Vec<u8>, PortError> {
@@ -32,7 +32,7 @@ impl Sealer for AwsWorld {
 impl PairSealer for AwsWorld {
     async fn make_sealed_pair(
         &self,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
         context: &EncryptionContext,
         curve: Curve,
     ) -> Result<SealedPair, PortError> {

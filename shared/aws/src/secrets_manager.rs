@@ -12,7 +12,7 @@ use provisioning::ports::{
     StoredSecret,
 };
 use provisioning::principals::Readers;
-use provisioning::properties::KmsKeyArn;
+use provisioning::properties::SealingKeyArn;
 use provisioning::store::Store;
 use provisioning::version_label::VersionLabel;
 
@@ -170,7 +170,7 @@ impl SecretsManager<'_> {
 
     /// Values that are there are encrypted anew only where the caller may Encrypt under the new key
     /// (Secrets Manager API Reference, `UpdateSecret`, `KmsKeyId`), which this function may not.
-    pub(crate) async fn encrypt_with(&self, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
+    pub(crate) async fn encrypt_with(&self, arn: &str, key: &SealingKeyArn) -> Result<(), PortError> {
         let call = self.0.secrets().update_secret().secret_id(arn).kms_key_id(key.as_str());
         call.send().await.map(drop).map_err(|error| failure("UpdateSecret", arn, &error))
     }

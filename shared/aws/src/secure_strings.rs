@@ -24,7 +24,7 @@ use provisioning::ports::{
     CURRENT, NewSecret, NewVersion, PREVIOUS, PortError, SecretFacts, StoredReaders, StoredSecret,
 };
 use provisioning::principals::Readers;
-use provisioning::properties::KmsKeyArn;
+use provisioning::properties::SealingKeyArn;
 use provisioning::store::Store;
 use provisioning::version_label::{SignedLabel, VersionLabel};
 
@@ -197,7 +197,7 @@ impl SecureStrings<'_> {
 
     /// Each put names its key.
     #[expect(clippy::unused_async, reason = "as in the other store")]
-    pub(crate) async fn encrypt_with(&self, _: &str, _: &KmsKeyArn) -> Result<(), PortError> {
+    pub(crate) async fn encrypt_with(&self, _: &str, _: &SealingKeyArn) -> Result<(), PortError> {
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use provisioning::ports::{
     NewSecret, NewVersion, PortError, RotationSchedule, SecretFacts, SecretStore, StoredReaders, StoredSecret,
 };
 use provisioning::principals::Readers;
-use provisioning::properties::KmsKeyArn;
+use provisioning::properties::SealingKeyArn;
 use provisioning::store::Store;
 
 use crate::secrets_manager::SecretsManager;
@@ -20,8 +20,14 @@ macro_rules! in_store {
         match $store {
             Store::SecretsManager => SecretsManager($world).$call($($argument),*).await,
             Store::ParameterStore => SecureStrings($world).$call($($argument),*).await,
+            Store::Vault => Err(elsewhere()),
         }
     };
+}
+
+/// What no stack asks for.
+fn elsewhere() -> PortError {
+    PortError::Refused { what: "a secret in Vault".into(), code: "that store is not in AWS".into() }
 }
 
 /// What changes something takes a permit, which says that CloudFormation was asked; the calls
@@ -67,7 +73,7 @@ impl SecretStore for AwsWorld {
         in_store!(self, store_of(arn), make_current(arn, from, to))
     }
 
-    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
+    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &SealingKeyArn) -> Result<(), PortError> {
         in_store!(self, store_of(arn), encrypt_with(arn, key))
     }
 
@@ -80,6 +86,7 @@ impl SecretStore for AwsWorld {
             // It ends its recovery windows itself.
             Store::SecretsManager => Ok(Vec::new()),
             Store::ParameterStore => SecureStrings(self).secrets_awaiting_removal(owner).await,
+            Store::Vault => Err(elsewhere()),
         }
     }
 

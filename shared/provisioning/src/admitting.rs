@@ -16,7 +16,6 @@ use crate::planning::Plan;
 use crate::ports::{PortError, StoredReaders, World};
 use crate::principals::Readers;
 use crate::properties::{ClusterSpec, LenientSpec};
-use crate::store::Store;
 use crate::versions::Item;
 
 /// A secret whose policy has to be written.
@@ -38,10 +37,7 @@ pub(crate) async fn admissions(
 ) -> Result<Vec<Admission>, PortError> {
     // Parameters have no such policies. All of them stood before the mark: what differs after it is the
     // work of a follower.
-    if spec.store == Store::ParameterStore
-        || observed.is_committed(&operation.generation)
-        || observed.provisional
-    {
+    if !spec.store.names_readers() || observed.is_committed(&operation.generation) || observed.provisional {
         return Ok(Vec::new());
     }
     // What the event says of before concerns another cluster where this one is led to anew.
@@ -82,7 +78,7 @@ pub(crate) async fn lets_others_in(
     spec: &ClusterSpec,
     plan: &Plan,
 ) -> Result<bool, PortError> {
-    if spec.store == Store::ParameterStore {
+    if !spec.store.names_readers() {
         return Ok(false);
     }
     let differing = each(&plan.kept, async |(slot, item): (&Slot, &Item)| {

@@ -19,7 +19,7 @@ use crate::drafting::Drafts;
 use crate::error::ProvisionError;
 use crate::observing::{Observed, observe, read_one};
 use crate::operation::{Operation, OperationKind};
-use crate::ownership::{ADOPTED_FROM_TAG, ADOPTION_TAGS, Generation};
+use crate::ownership::{ADOPTED_FROM_TAG, ADOPTION_TAGS, Generation, OwnerId};
 use crate::parallel::each;
 use crate::planning::{Plan, candidates};
 use crate::ports::{PortError, World};
@@ -61,6 +61,24 @@ pub(crate) async fn adopt(
         refuse_other_readers(world, spec, &observed, &plan).await?;
     }
     Ok(observed)
+}
+
+/// The owner that [`adopt`] would take over from, if it would write anything.
+pub(crate) async fn foresee(
+    world: &impl World,
+    pinned: &PinnedStacks,
+    operation: &Operation,
+    spec: &ClusterSpec,
+    observed: &Observed,
+) -> Result<Option<OwnerId>, ProvisionError> {
+    if let Some(owner) = claimed_by_another(world, observed).await? {
+        return Err(ProvisionError::Foreign { subject: format!("cluster {}", spec.cluster), owner });
+    }
+    let Some(old) = spec.adopt_from.as_ref().filter(|old| **old != operation.owner.id) else {
+        return Ok(None);
+    };
+    let adoption = Adoption::of(world, pinned, operation, spec, observed, old).await?;
+    Ok(adoption.map(|_| old.clone()))
 }
 
 /// Who has claimed what this owner has, if somebody has who still exists.

@@ -42,6 +42,13 @@ impl FromStr for PinnedStacks {
 }
 
 impl PinnedStacks {
+    /// One alone, which need be no stack of CloudFormation's: on premises whoever runs the tool says on whose
+    /// behalf, and his rights at the store are what holds him to it.
+    #[must_use]
+    pub fn only(id: impl Into<String>) -> Self {
+        Self(BTreeSet::from([id.into()]))
+    }
+
     /// Whether events of this stack count.
     #[must_use]
     pub fn contains(&self, stack_id: &str) -> bool {

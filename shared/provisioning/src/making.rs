@@ -7,7 +7,7 @@ use key_material::{ApiKey, ApiKeyKind, Curve, P2pPrivateKey, P2pPublicKey, Share
 
 use crate::names::{ClusterName, Purpose, Slot};
 use crate::ports::{MadeP2pKey, MakeError, P2pKeyMaker, PairSealer, Sealer};
-use crate::properties::{ClusterSpec, KmsKeyArn};
+use crate::properties::{ClusterSpec, SealingKeyArn};
 use crate::sealing::{EncryptionContext, KeyOrigin, Protection, SealedSecret, StoredValue};
 use crate::version_label::Form;
 
@@ -24,7 +24,7 @@ pub(crate) struct Recipe<'a> {
     /// The cluster.
     pub(crate) cluster: &'a ClusterName,
     /// The customer's key.
-    pub(crate) key: &'a KmsKeyArn,
+    pub(crate) key: &'a SealingKeyArn,
     /// The curve of a P2P key.
     pub(crate) curve: Curve,
     /// How what the node reads is protected in its store, and what makes a P2P key.
@@ -46,7 +46,7 @@ pub(crate) struct InProcessMaker<'a, S> {
     /// The cluster the keys are for.
     pub(crate) cluster: &'a ClusterName,
     /// The customer's key.
-    pub(crate) key: &'a KmsKeyArn,
+    pub(crate) key: &'a SealingKeyArn,
     /// How the private half is protected in its store.
     pub(crate) protection: Protection,
 }
@@ -73,7 +73,7 @@ pub(crate) struct KmsMaker<'a, S> {
     /// The cluster the keys are for.
     pub(crate) cluster: &'a ClusterName,
     /// The customer's key.
-    pub(crate) key: &'a KmsKeyArn,
+    pub(crate) key: &'a SealingKeyArn,
 }
 
 impl<S: PairSealer> P2pKeyMaker for KmsMaker<'_, S> {

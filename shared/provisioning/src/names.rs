@@ -111,6 +111,20 @@ impl FromStr for Namespace {
     }
 }
 
+/// One name of the form that clusters have, such as that of a server, a key or a chain.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Segment(String);
+text_form!(Segment);
+
+impl FromStr for Segment {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        if is_segment(text) { Ok(Self(text.to_owned())) } else { Err(NameError { allowed: CLUSTER_ALLOWED }) }
+    }
+}
+
 /// The id of an application that calls the nodes, such as `default`.
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -202,6 +216,18 @@ impl ClusterName {
     #[must_use]
     pub fn roster_page_parameter(&self, serial: u64, page: usize) -> ParameterName {
         ParameterName(format!("/{self}/roster/{serial}/page/{page}"))
+    }
+
+    /// The document of a chain of this name: which key of each of its roles counts.
+    #[must_use]
+    pub fn chain_parameter(&self) -> ParameterName {
+        ParameterName(format!("/{self}/chain"))
+    }
+
+    /// The name of the secret that holds key `number` of a role of a chain of this name.
+    #[must_use]
+    pub fn role_key_name(&self, role: &Segment, number: u32) -> SecretName {
+        SecretName(format!("{self}/role/{role}/{number}"))
     }
 
     /// The parameter in which one owner notes what it is about to make.

@@ -17,7 +17,7 @@ use crate::authority::Permit;
 use crate::names::{ParameterName, SecretName, Slot};
 use crate::ownership::{OwnerId, Tags};
 use crate::principals::Readers;
-use crate::properties::KmsKeyArn;
+use crate::properties::SealingKeyArn;
 use crate::sealing::{EncryptionContext, StoredValue};
 use crate::store::Store;
 use crate::version_label::SignedLabel;
@@ -77,7 +77,7 @@ pub struct NewSecret<'a> {
     /// Its value.
     pub value: &'a StoredValue,
     /// The customer's key that the store encrypts with.
-    pub key: &'a KmsKeyArn,
+    pub key: &'a SealingKeyArn,
     /// What the secret is for, in a sentence for operators, where the store has room for it.
     pub description: &'a str,
     /// What must be known of its first version, where the store keeps that with each version; none of
@@ -113,7 +113,7 @@ pub struct NewVersion<'a> {
     /// Whether it is [`PENDING`] beside, where the store has such labels: a rotation makes it.
     pub pending: bool,
     /// The key that it is encrypted with; the secret's own, where versions share one.
-    pub key: &'a KmsKeyArn,
+    pub key: &'a SealingKeyArn,
 }
 
 /// The label of the version that is handed out to who names none.
@@ -229,7 +229,7 @@ pub trait SecretStore {
         &self,
         permit: &Permit,
         arn: &str,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
     ) -> impl Future<Output = Result<(), PortError>>;
     /// The names of an owner's secrets that are in a recovery window which the store does not end, as
     /// far as the store lists them by now: for what is over by days, an old list is as good.
@@ -292,7 +292,7 @@ pub trait Sealer {
     /// Encrypts `plaintext` (at most 4,096 bytes) under `key` and `context`.
     fn seal(
         &self,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
         context: &EncryptionContext,
         plaintext: &[u8],
     ) -> impl Future<Output = Result<Vec<u8>, PortError>>;
@@ -312,7 +312,7 @@ pub trait PairSealer {
     /// Makes a pair on `curve`, and seals its private half under `key` and `context`.
     fn make_sealed_pair(
         &self,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
         context: &EncryptionContext,
         curve: Curve,
     ) -> impl Future<Output = Result<SealedPair, PortError>>;

@@ -15,7 +15,8 @@ use key_material::Curve;
 use serde_json::{Map, Value};
 
 use crate::names::{
-    Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Slot,
+    Application, CLUSTER_ALLOWED, ClusterName, NAMESPACE_ALLOWED, Namespace, NodeIndex, Purpose, Segment,
+    Slot,
 };
 use crate::ownership::OwnerId;
 use crate::principals::{Admitted, PRINCIPALS_LIST, PRINCIPALS_MAP};
@@ -123,11 +124,12 @@ pub struct PropertyFault {
     pub allowed: String,
 }
 
-/// The full ARN of a symmetric customer managed KMS key.
+/// The name of a key that seals: the full ARN of a symmetric customer managed KMS key or, on premises, of
+/// a key of Vault's transit engine, in the same form.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KmsKeyArn(String);
+pub struct SealingKeyArn(String);
 
-impl KmsKeyArn {
+impl SealingKeyArn {
     /// The ARN as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -135,10 +137,17 @@ impl KmsKeyArn {
     }
 }
 
-impl KmsKeyArn {
+impl SealingKeyArn {
+    /// A key of the transit engine of a server: `arn:vault:transit:<server>:root:key/<key>`.
+    #[must_use]
+    pub fn of_transit(server: &Segment, key: &Segment) -> Self {
+        Self(format!("arn:vault:transit:{server}:root:key/{key}"))
+    }
+
     /// The key of a secret that is there, as its store tells it.
     pub(crate) fn of_a_secret(text: &str) -> Option<Self> {
-        let is_key = text.starts_with("arn:") && text.contains(":kms:") && text.contains(":key/");
+        let is_of = |service| text.starts_with("arn:") && text.contains(service) && text.contains(":key/");
+        let is_key = is_of(":kms:") || is_of(":transit:");
         is_key.then(|| Self(text.to_owned()))
     }
 
@@ -148,7 +157,7 @@ impl KmsKeyArn {
     }
 }
 
-impl fmt::Display for KmsKeyArn {
+impl fmt::Display for SealingKeyArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -191,7 +200,7 @@ pub struct ClusterSpec {
     /// Its nodes, ascending.
     pub nodes: BTreeSet<NodeIndex>,
     /// The customer's key.
-    pub kms_key: KmsKeyArn,
+    pub kms_key: SealingKeyArn,
     /// The curve of P2P keys.
     pub curve: Curve,
     /// The applications, in the order given: answers number them by it.
@@ -457,7 +466,7 @@ impl<'a> Reader<'a> {
         distinct(NAME, &texts)
     }
 
-    fn kms_key(&self) -> Result<KmsKeyArn, PropertyFault> {
+    fn kms_key(&self) -> Result<SealingKeyArn, PropertyFault> {
         const NAME: &str = "KmsKeyArn";
         let text = self.text(NAME)?.unwrap_or_default();
         if text.contains(":alias/") || text.starts_with("alias/") {
@@ -471,7 +480,7 @@ impl<'a> Reader<'a> {
         let well_formed = matches!(parts.as_slice(), [arn, partition, service, region, account, resource]
             if *arn == "arn" && is_partition(partition) && *service == "kms" && is_region(region) && is_account(account)
                 && resource.strip_prefix("key/").is_some_and(is_key_id));
-        if well_formed { Ok(KmsKeyArn(text.to_owned())) } else { Err(fault(NAME, "is not a key ARN")) }
+        if well_formed { Ok(SealingKeyArn(text.to_owned())) } else { Err(fault(NAME, "is not a key ARN")) }
     }
 
     /// KMS gives what it makes sealed, and sealed only.
@@ -493,7 +502,7 @@ impl<'a> Reader<'a> {
     fn rotation(
         &self,
         store: Store,
-        kms_key: &KmsKeyArn,
+        kms_key: &SealingKeyArn,
         form: Form,
     ) -> Result<Option<RotationPolicy>, PropertyFault> {
         let every = |name| {
@@ -545,17 +554,7 @@ impl<'a> Reader<'a> {
     fn node_domain(&self) -> Result<Option<String>, PropertyFault> {
         const NAME: &str = "NodeDomain";
         let Some(text) = self.text(NAME)? else { return Ok(None) };
-        let is_label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        if text.len() <= 200 && text.split('.').all(is_label) {
-            Ok(Some(text.to_owned()))
-        } else {
-            Err(fault(NAME, "is not a DNS suffix"))
-        }
+        if is_node_domain(text) { Ok(Some(text.to_owned())) } else { Err(fault(NAME, "is not a DNS suffix")) }
     }
 
     fn peer_record_arns(&self) -> Result<Vec<String>, PropertyFault> {
@@ -603,6 +602,18 @@ impl<'a> Reader<'a> {
             Err(fault(ADOPT_FROM, "is of another Namespace or Cluster than this resource"))
         }
     }
+}
+
+/// Whether a text can be the DNS suffix of nodes.
+#[must_use]
+pub fn is_node_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 200 && text.split('.').all(is_label)
 }
 
 pub(crate) fn strings(value: &Value) -> Option<Vec<&str>> {

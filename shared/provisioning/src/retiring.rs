@@ -245,7 +245,7 @@ struct Expiring {
 
 impl Removal {
     /// Everything of a resource that goes.
-    fn of_all(operation: &Operation, observed: &Observed, rules: DeletionRules) -> Self {
+    pub(crate) fn of_all(operation: &Operation, observed: &Observed, rules: DeletionRules) -> Self {
         let mut removal = Self { store: observed.store, ..Self::default() };
         let cluster = operation.owner.id.cluster();
         let never_listed = NeverListed::of(observed, None);
@@ -296,20 +296,34 @@ impl Removal {
         removal
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.changes_nothing() && self.intent.is_none()
     }
 
     /// Whether there is nothing to let go of.
     pub(crate) fn changes_nothing(&self) -> bool {
-        self.withdrawn.is_empty()
+        self.secrets.is_empty() && !self.touches_more_than_secrets()
+    }
+
+    /// Whether anything goes beside secrets.
+    pub(crate) fn touches_more_than_secrets(&self) -> bool {
+        !(self.withdrawn.is_empty()
             && self.expiring.is_empty()
-            && self.secrets.is_empty()
             && self.labels.is_empty()
             && self.unscheduled.is_empty()
             && self.environments.is_empty()
             && self.last.is_empty()
-            && self.roster.is_empty()
+            && self.roster.is_empty())
+    }
+
+    /// What stays, and why.
+    pub(crate) fn told(&self) -> &[String] {
+        &self.told
+    }
+
+    /// The secrets that go, with the days of their recovery window where they can come back.
+    pub(crate) fn of_secrets(&self) -> BTreeMap<Slot, Option<u8>> {
+        self.secrets.iter().map(|(slot, (_, days))| (slot.clone(), *days)).collect()
     }
 
     fn secret(&mut self, slot: &Slot, facts: &SecretFacts, fate: Fate) {
@@ -434,7 +448,7 @@ impl Removal {
             let then = match self.store {
                 Store::SecretsManager => "they are gone",
                 // It ends no recovery window by itself.
-                Store::ParameterStore => "the next change of this cluster removes them",
+                Store::ParameterStore | Store::Vault => "the next change of this cluster removes them",
             };
             told.push(format!(
                 "{} secrets of nodes {nodes} can be restored for {days} days, then {then}",

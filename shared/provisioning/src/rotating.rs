@@ -26,7 +26,7 @@ use crate::ownership::{Generation, Owner, generation_of};
 use crate::parallel::{both, each};
 use crate::planning::{incomplete, public_key};
 use crate::ports::{CURRENT, NewVersion, PENDING, PortError, SecretFacts, World};
-use crate::properties::{API_KEYS_EVERY, KmsKeyArn, P2P_KEYS_EVERY};
+use crate::properties::{API_KEYS_EVERY, P2P_KEYS_EVERY, SealingKeyArn};
 use crate::publishing::{refused, sign, sign_label};
 use crate::record::{NodeRecord, PendingKey};
 use crate::renewing::{StaleLabel, cannot_label};
@@ -173,7 +173,7 @@ impl Rotation {
         self.refuse_one_from_before(world, &found.record, &found.keys).await?;
         let old = found.item(self)?;
         // As signed documents say, and not what anybody may write beside the secret.
-        let key = KmsKeyArn::of_a_secret(&found.policy.kms_key_arn);
+        let key = SealingKeyArn::of_a_secret(&found.policy.kms_key_arn);
         let key = key.ok_or_else(|| incomplete(&found.facts.arn, "is under no key of the customer's"))?;
         let shares_key = !self.store.counts_versions();
         if shares_key && found.facts.key.as_deref() != Some(key.as_str()) {
@@ -493,7 +493,7 @@ impl Rotation {
         old: &Item,
         made: &MadeValue,
         label: &str,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
     ) -> Result<Progress, ProvisionError> {
         let InService { owner, permit, .. } = found;
         // Where versions are counted, this is the number that it gets if nobody is faster.

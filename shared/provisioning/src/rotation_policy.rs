@@ -47,7 +47,8 @@ impl ScheduleExpression {
     }
 
     /// The time between two rotations, where the expression is a rate.
-    pub(crate) fn interval(&self) -> Option<SignedDuration> {
+    #[must_use]
+    pub fn interval(&self) -> Option<SignedDuration> {
         interval(&self.0)
     }
 }

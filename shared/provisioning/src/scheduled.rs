@@ -143,6 +143,11 @@ pub async fn carry_out(
                 return Err(incomplete("At", "is not within a day of now: a rotation that old is over"));
             }
             let documents = Documents::read(world, cluster).await?;
+            // Secrets Manager rotates itself what it keeps, and is refused below.
+            let store = match documents.index.store {
+                Store::Vault => Store::Vault,
+                Store::SecretsManager | Store::ParameterStore => Store::ParameterStore,
+            };
             let purposes = match what {
                 What::One(purpose) => vec![purpose.clone()],
                 What::ApiKeys => documents.purposes(world, cluster, *index).await?,
@@ -151,7 +156,7 @@ pub async fn carry_out(
             for purpose in purposes {
                 let name = cluster.secret_name(*index, &purpose);
                 let rotation = Rotation {
-                    store: Store::ParameterStore,
+                    store,
                     cluster: cluster.clone(),
                     token: scheduled_version_token(&name, *at),
                     slot: Slot { index: *index, purpose },

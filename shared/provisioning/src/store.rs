@@ -21,6 +21,8 @@ pub enum Store {
     SecretsManager,
     /// Parameter Store: secure strings under the same names.
     ParameterStore,
+    /// A Vault or `OpenBao` server on premises: its key-value store, version 2. No stack's property names it.
+    Vault,
 }
 
 /// A text names no store.
@@ -35,16 +37,17 @@ impl Store {
         match self {
             Self::SecretsManager => "SecretsManager",
             Self::ParameterStore => "ParameterStore",
+            Self::Vault => "Vault",
         }
     }
 
-    /// The version id of a secret's first version. Secrets Manager takes the request's token for it;
-    /// Parameter Store counts from 1, and begins again when a name is deleted and comes back.
+    /// The version id of a secret's first version. Secrets Manager takes the request's token for it; the
+    /// others count from 1, and begin again when a name is deleted and comes back.
     #[must_use]
     pub fn first_version_id(self, generation: &Generation, name: &SecretName) -> String {
         match self {
             Self::SecretsManager => first_version_token(generation, name),
-            Self::ParameterStore => "1".into(),
+            Self::ParameterStore | Self::Vault => "1".into(),
         }
     }
 
@@ -53,7 +56,7 @@ impl Store {
     pub(crate) fn next_version_id<T>(self, token: &str, held: &BTreeMap<String, T>) -> String {
         match self {
             Self::SecretsManager => token.to_owned(),
-            Self::ParameterStore => {
+            Self::ParameterStore | Self::Vault => {
                 let newest = held.keys().filter_map(|id| id.parse::<u64>().ok()).max();
                 newest.unwrap_or(0).saturating_add(1).to_string()
             }
@@ -64,7 +67,14 @@ impl Store {
     /// and each tells itself what it is and which key it is under. In the other store they have ids that
     /// never come again, labels that are put and taken, and one key for all that are yet to come.
     pub(crate) fn counts_versions(self) -> bool {
-        self == Self::ParameterStore
+        matches!(self, Self::ParameterStore | Self::Vault)
+    }
+
+    /// Whether each secret has a policy that names its readers. In the others who reads what is up to the
+    /// rights that readers have at the store.
+    #[must_use]
+    pub fn names_readers(self) -> bool {
+        self == Self::SecretsManager
     }
 
     /// Whether it is the one that documents and properties mean where they name none.

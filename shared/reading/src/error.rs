@@ -46,6 +46,14 @@ pub enum ReadError {
         /// What was to be asked for.
         name: String,
     },
+    /// Nobody could log in at a server on premises.
+    #[error("{name} was not asked for: {fault}")]
+    NoLogin {
+        /// What was to be asked for.
+        name: String,
+        /// What the login is made with, and what is wrong with it; never what it holds.
+        fault: String,
+    },
     /// The service refuses the request itself.
     #[error("{name} was refused ({code})")]
     Refused {
@@ -75,7 +83,7 @@ pub enum ReadError {
 impl ReadError {
     /// Whether the same request may succeed later although nobody changes anything.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NoCredentials { .. })
+        matches!(self, Self::Unavailable { .. } | Self::NoCredentials { .. } | Self::NoLogin { .. })
     }
 
     pub(crate) fn document(name: &str, error: DocumentError) -> Self {

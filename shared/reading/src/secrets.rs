@@ -14,6 +14,9 @@ use crate::pins::Pins;
 use crate::ports::{Opener, SecretReader, StoredText};
 use crate::view::ClusterView;
 
+/// What the name of everything on a server on premises begins with.
+const IN_VAULT: &str = "arn:vault:kv:";
+
 /// What a node runs with. Wiped when dropped.
 pub struct NodeSecrets {
     /// The private half of the P2P key that counts.
@@ -137,12 +140,12 @@ impl<W: SecretReader + Opener> Secret<'_, W> {
         let name = self.view.cluster.secret_name(self.index, purpose);
         let accounts = self.pins.homes_of(self.index);
         if !is_the_secret(arn, name.as_str(), accounts) {
-            return Err(ReadError::mismatch(
-                arn,
-                format!(
-                    "the node's own is {name}, in the account and Region of the stack that signs its record"
-                ),
-            ));
+            let place = if arn.starts_with(IN_VAULT) {
+                "on the server whose key signs its record"
+            } else {
+                "in the account and Region of the stack that signs its record"
+            };
+            return Err(ReadError::mismatch(arn, format!("the node's own is {name}, {place}")));
         }
         self.world.fetch_version(arn, version_id).await
     }
@@ -207,9 +210,10 @@ fn is_the_secret<'a>(arn: &str, name: &str, mut accounts: impl Iterator<Item = &
     let in_secrets_manager =
         arn.split_once(":secretsmanager:").and_then(|(_, rest)| rest.split_once(":secret:"));
     let in_parameter_store = arn.split_once(":ssm:").and_then(|(_, rest)| rest.split_once(":parameter/"));
-    match (in_secrets_manager, in_parameter_store) {
-        (Some((_, found)), _) => found.strip_prefix(name).is_some_and(is_suffix),
-        (_, Some((_, found))) => found == name,
+    let in_vault = arn.strip_prefix(IN_VAULT).and_then(|rest| rest.split_once(":secret/"));
+    match (in_secrets_manager, in_parameter_store, in_vault) {
+        (Some((_, found)), _, _) => found.strip_prefix(name).is_some_and(is_suffix),
+        (_, Some((_, found)), _) | (_, _, Some((_, found))) => found == name,
         _ => false,
     }
 }

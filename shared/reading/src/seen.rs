@@ -17,6 +17,8 @@ pub struct Seen {
     records: BTreeMap<String, u64>,
     #[serde(default)]
     rosters: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    chains: BTreeMap<String, u64>,
 }
 
 impl Seen {
@@ -32,9 +34,20 @@ impl Seen {
         self.rosters.get(cluster.as_str()).copied().unwrap_or_default()
     }
 
+    /// Of the document of a chain; 0 where none was met.
+    #[must_use]
+    pub fn chain(&self, chain: &ClusterName) -> u64 {
+        self.chains.get(chain.as_str()).copied().unwrap_or_default()
+    }
+
     /// Takes note of all that another one has.
     pub fn merge(&mut self, other: &Self) {
-        for (own, others) in [(&mut self.records, &other.records), (&mut self.rosters, &other.rosters)] {
+        let both = [
+            (&mut self.records, &other.records),
+            (&mut self.rosters, &other.rosters),
+            (&mut self.chains, &other.chains),
+        ];
+        for (own, others) in both {
             for (key, serial) in others {
                 let seen = own.entry(key.clone()).or_default();
                 *seen = (*serial).max(*seen);
@@ -51,6 +64,12 @@ impl Seen {
     /// Takes note of a roster's serial number.
     pub fn note_roster(&mut self, cluster: &ClusterName, serial: u64) {
         let seen = self.rosters.entry(cluster.to_string()).or_default();
+        *seen = serial.max(*seen);
+    }
+
+    /// Takes note of a chain document's serial number.
+    pub fn note_chain(&mut self, chain: &ClusterName, serial: u64) {
+        let seen = self.chains.entry(chain.to_string()).or_default();
         *seen = serial.max(*seen);
     }
 }
@@ -77,5 +96,21 @@ mod tests {
         let again: Seen = serde_json::from_str(&text).unwrap();
         assert_eq!((again.record(&cluster, node), again.roster(&cluster)), (3, 4));
         assert_eq!(again.record(&cluster, "0".parse().unwrap()), 0);
+    }
+
+    #[test]
+    fn of_chains_the_same() {
+        let chain = "keyboot/l2".parse().unwrap();
+        let (mut seen, mut other) = (Seen::default(), Seen::default());
+        assert_eq!(seen.chain(&chain), 0);
+        seen.note_chain(&chain, 3);
+        seen.note_chain(&chain, 2);
+        other.note_chain(&chain, 4);
+        assert_eq!(
+            serde_json::to_string(&seen).unwrap(),
+            r#"{"records":{},"rosters":{},"chains":{"keyboot/l2":3}}"#
+        );
+        seen.merge(&other);
+        assert_eq!(seen.chain(&chain), 4);
     }
 }

@@ -18,8 +18,8 @@ use crate::seen::Seen;
 /// Names that one read of the store takes (Systems Manager API Reference, `GetParameters`).
 const NAMES_A_READ: usize = 10;
 /// What helps where a document is not there.
-const NO_CLUSTER: &str =
-    "look whether the stack made this cluster and node, and whether account and Region are the stack's";
+const NO_CLUSTER: &str = "look whether the stack, or keyboot-onprem, made this cluster and node, and whether account and Region, or the \
+     server, are the right ones";
 
 /// A text that may be a node's record, or why there is none, and where it is.
 type Candidate = (String, Result<String, ReadError>);

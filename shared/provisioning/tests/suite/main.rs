@@ -12,6 +12,7 @@ mod creating;
 mod deaths;
 mod documents;
 mod fixtures;
+mod foreseeing;
 mod pinning;
 mod planted;
 mod properties;

@@ -54,7 +54,7 @@ fn plant_as(world: &World, declared: &Declared, number: u64, request: &str) {
         let secret = stored.secrets.get_mut(&secret_name(0, purpose)).unwrap();
         let id = match crate::STORE {
             Store::SecretsManager => format!("his-{number}"),
-            Store::ParameterStore => (secret.versions.len() + 1).to_string(),
+            Store::ParameterStore | Store::Vault => (secret.versions.len() + 1).to_string(),
         };
         secret.versions.push((id.clone(), "his".into()));
         let name = cluster().secret_name(node(0), &purpose.parse().unwrap());
@@ -393,7 +393,7 @@ fn what_is_signed_for_one_version_says_nothing_of_another() {
             Store::SecretsManager => "his".to_owned(),
             // The version that it would be: only the secret is another one.
             Store::ParameterStore if purpose == target && from == 0 => continue,
-            Store::ParameterStore => "2".to_owned(),
+            Store::ParameterStore | Store::Vault => "2".to_owned(),
         };
         victim.versions.push((id.clone(), "his".into()));
         for label in signed.iter().filter(|label| label.starts_with("keyboot-")) {

@@ -392,7 +392,7 @@ fn what_may_not_be_rotated_is_refused_and_nothing_is_written() {
     refuse(&only_api_keys, &rotation(&start, "p2p-key", TOKEN), &pinned(), "set RotateP2pKeysEvery");
     let elsewhere = match crate::STORE {
         Store::SecretsManager => Store::ParameterStore,
-        Store::ParameterStore => Store::SecretsManager,
+        Store::ParameterStore | Store::Vault => Store::SecretsManager,
     };
     refuse(&start, &Rotation { store: elsewhere, ..api_key }, &pinned(), "does not exist");
 }
@@ -428,7 +428,7 @@ fn what_somebody_put_under_the_id_of_a_rotation_is_not_published() {
         let secret = stored.secrets.get_mut(&secret_name(0, purpose)).unwrap();
         let id = match crate::STORE {
             Store::SecretsManager => TOKEN.to_owned(),
-            Store::ParameterStore => "2".to_owned(),
+            Store::ParameterStore | Store::Vault => "2".to_owned(),
         };
         secret.versions.push((id.clone(), "his".into()));
         secret.labels.insert(label.to_text().unwrap(), id);

@@ -24,7 +24,7 @@ use provisioning::ports::{
     StackState, StoredReaders, StoredSecret, Workload,
 };
 use provisioning::principals::Readers;
-use provisioning::properties::KmsKeyArn;
+use provisioning::properties::SealingKeyArn;
 use provisioning::sealing::EncryptionContext;
 use provisioning::signed::PinnedKeys;
 use provisioning::store::Store;
@@ -456,7 +456,7 @@ impl SecretStore for World {
                     (format!("{arn}{name}-{:06}", self.born.get()), new.token.to_owned())
                 }
                 // A name that comes again has the same ARN and counts from 1 again.
-                Store::ParameterStore => {
+                Store::ParameterStore | Store::Vault => {
                     (format!("arn:aws:ssm:eu-central-1:111122223333:parameter/{name}"), "1".to_owned())
                 }
             };
@@ -595,7 +595,7 @@ impl SecretStore for World {
         .await
     }
 
-    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &KmsKeyArn) -> Result<(), PortError> {
+    async fn encrypt_with(&self, _: &Permit, arn: &str, key: &SealingKeyArn) -> Result<(), PortError> {
         self.call(Effect::Writes, "encrypt_with", arn, |stored| {
             in_use(stored, arn)?.key = key.to_string();
             Ok(())
@@ -722,7 +722,7 @@ pub(crate) fn said(readers: &Readers) -> StoredReaders {
 impl Sealer for World {
     async fn seal(
         &self,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
         _: &EncryptionContext,
         plaintext: &[u8],
     ) -> Result<Vec<u8>, PortError> {
@@ -735,7 +735,7 @@ impl Sealer for World {
 impl PairSealer for World {
     async fn make_sealed_pair(
         &self,
-        key: &KmsKeyArn,
+        key: &SealingKeyArn,
         _: &EncryptionContext,
         curve: Curve,
     ) -> Result<SealedPair, PortError> {

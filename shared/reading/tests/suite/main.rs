@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends that way")]
 
+mod chains;
 mod logins;
 mod secrets;
 mod views;

@@ -1,0 +1,41 @@
+# Reads the keys of one node, and opens what is sealed for it. Whoever has this token is that node: he can read what
+# it reads, and nothing of any other node. He can write nothing.
+
+# The token looks at itself, lives on within its limits, and ends when its work is done.
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+path "auth/token/revoke-self" {
+  capabilities = ["update"]
+}
+path "keyboot-secrets/data/keyboot/l2/node/0/p2p-key" {
+  capabilities = ["read"]
+}
+
+# The key is derived by what a value is for. The contexts are those of this node alone, and without
+# `batch_input` among the parameters there is no way around them.
+path "keyboot-transit/decrypt/seal" {
+  capabilities = ["update"]
+  required_parameters = ["ciphertext", "context"]
+  allowed_parameters = {
+    "ciphertext" = []
+    "context" = ["eyJrZXlib290OmNsdXN0ZXIiOiJrZXlib290L2wyIiwia2V5Ym9vdDpub2RlIjoiMCIsImtleWJvb3Q6cHVycG9zZSI6InAycC1rZXkifQ=="]
+  }
+}
+
+# The cluster's signed documents, which say which versions count, and the node's own.
+path "keyboot-documents/data/keyboot/l2/node/+/record" {
+  capabilities = ["read"]
+}
+path "keyboot-documents/data/keyboot/l2/roster/index" {
+  capabilities = ["read"]
+}
+path "keyboot-documents/data/keyboot/l2/roster/+/page/+" {
+  capabilities = ["read"]
+}
+path "keyboot-documents/data/keyboot/l2/node/0/env" {
+  capabilities = ["read"]
+}
