@@ -221,7 +221,7 @@ class Authority:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         key = ec.generate_private_key(ec.SECP256R1())
-        name = named(f"keyboot rig database authority {secrets.token_hex(4)}")
+        name = named(f"keyboot rig authority {secrets.token_hex(4)}")
         authority = (
             valid(x509.CertificateBuilder().subject_name(name).issuer_name(name))
             .public_key(key.public_key())

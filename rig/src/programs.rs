@@ -1,4 +1,4 @@
-//! The programs that run beside or as a node, built for this machine.
+//! keyboot's programs, and what stands in for a node's own, built for this machine.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,6 +9,8 @@ use crate::functions::cargo;
 
 /// keyboot-node as the rig needs it: it talks to the endpoint that it is told.
 pub const KEYBOOT_NODE: &str = "keyboot-node";
+/// keyboot-onprem as it is, but for the optimizer.
+pub const KEYBOOT_ONPREM: &str = "keyboot-onprem";
 /// What stands in for a node's own program.
 pub const STAND_IN: &str = "stand-in";
 
@@ -26,7 +28,7 @@ pub fn path(name: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Builds both in the development profile.
+/// Builds all of them in the development profile.
 ///
 /// # Errors
 ///
@@ -34,13 +36,13 @@ pub fn path(name: &str) -> anyhow::Result<PathBuf> {
 pub fn build() -> anyhow::Result<()> {
     let mut cargo = cargo();
     cargo.args(["build", "--locked", "--package", KEYBOOT_NODE, "--features", "keyboot-node/local"]);
-    let status =
-        cargo.args(["--package", STAND_IN]).stdin(Stdio::null()).status().context("starting cargo")?;
+    cargo.args(["--package", KEYBOOT_ONPREM, "--package", STAND_IN]);
+    let status = cargo.stdin(Stdio::null()).status().context("starting cargo")?;
     if !status.success() {
-        bail!("cargo could not build what runs on a node");
+        bail!("cargo could not build keyboot's programs");
     }
     std::fs::create_dir_all(folder())?;
-    for name in [KEYBOOT_NODE, STAND_IN] {
+    for name in [KEYBOOT_NODE, KEYBOOT_ONPREM, STAND_IN] {
         let (product, kept) = (crate::home().with_file_name("debug").join(name), folder().join(name));
         // Beside, then renamed: a program that runs cannot be written.
         let fresh = kept.with_extension("fresh");

@@ -36,6 +36,15 @@ impl Venv {
         Self::with("rig/checkers/requirements.txt", "checkers")
     }
 
+    /// The same with what stands on one's own servers: OpenBao, and what the signer that stands beside it needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::ready`].
+    pub fn onprem() -> anyhow::Result<Self> {
+        Self::with("rig/openbao/requirements.txt", "onprem")
+    }
+
     /// The same with what builds functions for Lambda.
     ///
     /// # Errors
@@ -78,10 +87,17 @@ impl Venv {
             .with_context(|| format!("reading {}", requirements.display()))?;
         let venv = Self { root: crate::home().join(folder) };
         let stamp = venv.root.join("installed.txt");
-        if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        let is_made = || std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+        if is_made() {
             return Ok(venv);
         }
         std::fs::create_dir_all(crate::home())?;
+        // Of those that ask at once, one makes it and the others wait.
+        let lock = std::fs::File::create(crate::home().join(format!("{folder}.lock")))?;
+        lock.lock()?;
+        if is_made() {
+            return Ok(venv);
+        }
         let python = interpreter()?;
         run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&venv.root))
             .context("making a virtual environment failed; on Debian install the package python3-venv")?;

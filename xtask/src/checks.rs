@@ -57,6 +57,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         say("everything passed");
         return Ok(());
     }
+    step("Python environment with OpenBao and the stand-in signer", Venv::onprem)?;
     if options.filter.is_none() {
         tools.check()?;
     }

@@ -2,6 +2,7 @@
 
 mod core;
 mod nodes_up;
+mod onprem;
 mod rotating;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,10 @@ pub(crate) struct Options {
     /// its own
     #[arg(long, conflicts_with_all = ["rotate", "nodes_up", "keep"])]
     core: bool,
+    /// Without AWS, on one's own servers: OpenBao in KMS's place, a chain's keys, a stand-in for Web3Signer that
+    /// signs what op-batcher sends
+    #[arg(long, conflicts_with_all = ["rotate", "nodes_up", "keep", "core", "nodes", "curve", "port"])]
+    onprem: bool,
     /// Leave the stack and the local AWS running until Enter or Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -70,6 +75,9 @@ enum Curve {
 
 /// Runs the demonstration; whatever it started has ended when it returns.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    if options.onprem {
+        return onprem::run();
+    }
     headline("keyboot demo: a cluster's keys, made by CloudFormation on this machine");
     let venv = step("Python environment with the local AWS", Venv::ready)?;
     functions::build(Build::Local)?;
@@ -84,16 +92,21 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     let ministack = step("local AWS (MiniStack, IAM on)", || MiniStack::start(&venv, options.port))?;
     say(&format!("  {} {}", style("endpoint").dim(), ministack.endpoint()));
-    let runtime = tokio::runtime::Runtime::new().context("starting the async runtime")?;
-    runtime.block_on(async {
-        tokio::select! {
-            result = chosen(options, &venv, &ministack) => result,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted; everything that was started has been ended"),
-        }
-    })?;
+    unless_interrupted(chosen(options, &venv, &ministack))?;
     step("local AWS ended", || {
         drop(ministack);
         Ok(())
+    })
+}
+
+/// Does something to its end, or until Ctrl-C.
+fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Runtime::new().context("starting the async runtime")?;
+    runtime.block_on(async {
+        tokio::select! {
+            result = work => result,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted; everything that was started has been ended"),
+        }
     })
 }
 
