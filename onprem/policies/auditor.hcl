@@ -114,45 +114,57 @@ path "keyboot-documents/metadata/keyboot/l2/chain" {
   capabilities = ["read"]
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/p2p-key" {
-  capabilities = ["read"]
+  capabilities = ["read", "list"]
 }
 path "keyboot-secrets/subkeys/keyboot/tsm/node/+/p2p-key" {
   capabilities = ["read"]
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/share-encryption-password" {
-  capabilities = ["read"]
+  capabilities = ["read", "list"]
 }
 path "keyboot-secrets/subkeys/keyboot/tsm/node/+/share-encryption-password" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/metadata/keyboot/tsm/node/+/api-key/default" {
-  capabilities = ["read"]
-}
-path "keyboot-secrets/subkeys/keyboot/tsm/node/+/api-key/default" {
-  capabilities = ["read"]
-}
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/management-key" {
-  capabilities = ["read"]
+  capabilities = ["read", "list"]
 }
 path "keyboot-secrets/subkeys/keyboot/tsm/node/+/management-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/metadata/keyboot/l2/node/+/p2p-key" {
+path "keyboot-secrets/metadata/keyboot/tsm/node/+/api-key/+" {
+  capabilities = ["read", "list"]
+}
+path "keyboot-secrets/subkeys/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["read"]
+}
+path "keyboot-secrets/metadata/keyboot/l2/node/+/p2p-key" {
+  capabilities = ["read", "list"]
 }
 path "keyboot-secrets/subkeys/keyboot/l2/node/+/p2p-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/metadata/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/metadata/keyboot/l2/node/+/share-encryption-password" {
+  capabilities = ["read", "list"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/metadata/keyboot/l2/node/+/management-key" {
+  capabilities = ["read", "list"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/management-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/metadata/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/metadata/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["read", "list"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/api-key/+" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/metadata/keyboot/l2/role/+/+" {
+  capabilities = ["read", "list"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/role/+/+" {
   capabilities = ["read"]
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node" {
@@ -191,12 +203,14 @@ path "keyboot-transit/keys/records" {
   capabilities = ["read"]
 }
 
-# The audit devices. The server keeps the list for administrators; to add or take one away is at other paths.
+# The audit devices. The server keeps the list for administrators; to add or take one away is at
+# other paths.
 path "sys/audit" {
   capabilities = ["read", "sudo"]
 }
 
-# Whether a root token lives: what tokens are called where they must not be told, and what each is like.
+# Whether a root token lives: what tokens are called where they must not be told, and what each is
+# like.
 path "auth/token/accessors" {
   capabilities = ["list", "sudo"]
 }

@@ -35,7 +35,7 @@ path "keyboot-secrets/data/keyboot/tsm/node/+/share-encryption-password" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/tsm/node/+/api-key/default" {
+path "keyboot-secrets/data/keyboot/tsm/node/+/management-key" {
   capabilities = ["create"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -43,7 +43,7 @@ path "keyboot-secrets/data/keyboot/tsm/node/+/api-key/default" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/tsm/node/+/management-key" {
+path "keyboot-secrets/data/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["create"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -59,7 +59,7 @@ path "keyboot-secrets/data/keyboot/l2/node/+/p2p-key" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/data/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["create"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -67,7 +67,23 @@ path "keyboot-secrets/data/keyboot/l2/role/batcher/+" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/data/keyboot/l2/node/+/management-key" {
+  capabilities = ["create"]
+  required_parameters = ["data", "options"]
+  allowed_parameters = {
+    "data" = []
+    "options" = []
+  }
+}
+path "keyboot-secrets/data/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["create"]
+  required_parameters = ["data", "options"]
+  allowed_parameters = {
+    "data" = []
+    "options" = []
+  }
+}
+path "keyboot-secrets/data/keyboot/l2/role/+/+" {
   capabilities = ["create"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -83,61 +99,79 @@ path "keyboot-secrets/subkeys/keyboot/tsm/node/+/p2p-key" {
 path "keyboot-secrets/subkeys/keyboot/tsm/node/+/share-encryption-password" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/tsm/node/+/api-key/default" {
+path "keyboot-secrets/subkeys/keyboot/tsm/node/+/management-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/tsm/node/+/management-key" {
+path "keyboot-secrets/subkeys/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["read"]
 }
 path "keyboot-secrets/subkeys/keyboot/l2/node/+/p2p-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/management-key" {
+  capabilities = ["read"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["read"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/role/+/+" {
   capabilities = ["read"]
 }
 
 # What is said beside it; not how many versions are kept, nor when they end.
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/p2p-key" {
-  capabilities = ["create", "update", "patch", "read"]
+  capabilities = ["create", "update", "patch", "read", "list"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/share-encryption-password" {
-  capabilities = ["create", "update", "patch", "read"]
-  allowed_parameters = {
-    "custom_metadata" = []
-  }
-}
-path "keyboot-secrets/metadata/keyboot/tsm/node/+/api-key/default" {
-  capabilities = ["create", "update", "patch", "read"]
+  capabilities = ["create", "update", "patch", "read", "list"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/management-key" {
-  capabilities = ["create", "update", "patch", "read"]
+  capabilities = ["create", "update", "patch", "read", "list"]
+  allowed_parameters = {
+    "custom_metadata" = []
+  }
+}
+path "keyboot-secrets/metadata/keyboot/tsm/node/+/api-key/+" {
+  capabilities = ["create", "update", "patch", "read", "list"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
 path "keyboot-secrets/metadata/keyboot/l2/node/+/p2p-key" {
-  capabilities = ["create", "update", "patch", "read"]
+  capabilities = ["create", "update", "patch", "read", "list"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
-path "keyboot-secrets/metadata/keyboot/l2/role/batcher/+" {
-  capabilities = ["create", "update", "patch", "read"]
+path "keyboot-secrets/metadata/keyboot/l2/node/+/share-encryption-password" {
+  capabilities = ["create", "update", "patch", "read", "list"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
-path "keyboot-secrets/metadata/keyboot/l2/role/sequencer/+" {
-  capabilities = ["create", "update", "patch", "read"]
+path "keyboot-secrets/metadata/keyboot/l2/node/+/management-key" {
+  capabilities = ["create", "update", "patch", "read", "list"]
+  allowed_parameters = {
+    "custom_metadata" = []
+  }
+}
+path "keyboot-secrets/metadata/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["create", "update", "patch", "read", "list"]
+  allowed_parameters = {
+    "custom_metadata" = []
+  }
+}
+path "keyboot-secrets/metadata/keyboot/l2/role/+/+" {
+  capabilities = ["create", "update", "patch", "read", "list"]
   allowed_parameters = {
     "custom_metadata" = []
   }

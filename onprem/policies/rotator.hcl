@@ -29,7 +29,7 @@ path "keyboot-secrets/data/keyboot/tsm/node/+/share-encryption-password" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/tsm/node/+/api-key/default" {
+path "keyboot-secrets/data/keyboot/tsm/node/+/management-key" {
   capabilities = ["create", "update"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -37,7 +37,7 @@ path "keyboot-secrets/data/keyboot/tsm/node/+/api-key/default" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/tsm/node/+/management-key" {
+path "keyboot-secrets/data/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["create", "update"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -53,7 +53,7 @@ path "keyboot-secrets/data/keyboot/l2/node/+/p2p-key" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/data/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["create", "update"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -61,7 +61,23 @@ path "keyboot-secrets/data/keyboot/l2/role/batcher/+" {
     "options" = []
   }
 }
-path "keyboot-secrets/data/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/data/keyboot/l2/node/+/management-key" {
+  capabilities = ["create", "update"]
+  required_parameters = ["data", "options"]
+  allowed_parameters = {
+    "data" = []
+    "options" = []
+  }
+}
+path "keyboot-secrets/data/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["create", "update"]
+  required_parameters = ["data", "options"]
+  allowed_parameters = {
+    "data" = []
+    "options" = []
+  }
+}
+path "keyboot-secrets/data/keyboot/l2/role/+/+" {
   capabilities = ["create", "update"]
   required_parameters = ["data", "options"]
   allowed_parameters = {
@@ -77,61 +93,79 @@ path "keyboot-secrets/subkeys/keyboot/tsm/node/+/p2p-key" {
 path "keyboot-secrets/subkeys/keyboot/tsm/node/+/share-encryption-password" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/tsm/node/+/api-key/default" {
+path "keyboot-secrets/subkeys/keyboot/tsm/node/+/management-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/tsm/node/+/management-key" {
+path "keyboot-secrets/subkeys/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["read"]
 }
 path "keyboot-secrets/subkeys/keyboot/l2/node/+/p2p-key" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["read"]
 }
-path "keyboot-secrets/subkeys/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/management-key" {
+  capabilities = ["read"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["read"]
+}
+path "keyboot-secrets/subkeys/keyboot/l2/role/+/+" {
   capabilities = ["read"]
 }
 
 # What is said beside it; not how many versions are kept, nor when they end.
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/p2p-key" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/share-encryption-password" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
-  allowed_parameters = {
-    "custom_metadata" = []
-  }
-}
-path "keyboot-secrets/metadata/keyboot/tsm/node/+/api-key/default" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
 path "keyboot-secrets/metadata/keyboot/tsm/node/+/management-key" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
+  allowed_parameters = {
+    "custom_metadata" = []
+  }
+}
+path "keyboot-secrets/metadata/keyboot/tsm/node/+/api-key/+" {
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
 path "keyboot-secrets/metadata/keyboot/l2/node/+/p2p-key" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
-path "keyboot-secrets/metadata/keyboot/l2/role/batcher/+" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
+path "keyboot-secrets/metadata/keyboot/l2/node/+/share-encryption-password" {
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
   allowed_parameters = {
     "custom_metadata" = []
   }
 }
-path "keyboot-secrets/metadata/keyboot/l2/role/sequencer/+" {
-  capabilities = ["create", "update", "patch", "read", "delete"]
+path "keyboot-secrets/metadata/keyboot/l2/node/+/management-key" {
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
+  allowed_parameters = {
+    "custom_metadata" = []
+  }
+}
+path "keyboot-secrets/metadata/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
+  allowed_parameters = {
+    "custom_metadata" = []
+  }
+}
+path "keyboot-secrets/metadata/keyboot/l2/role/+/+" {
+  capabilities = ["create", "update", "patch", "read", "list", "delete"]
   allowed_parameters = {
     "custom_metadata" = []
   }
@@ -150,13 +184,13 @@ path "keyboot-secrets/delete/keyboot/tsm/node/+/share-encryption-password" {
     "versions" = []
   }
 }
-path "keyboot-secrets/delete/keyboot/tsm/node/+/api-key/default" {
+path "keyboot-secrets/delete/keyboot/tsm/node/+/management-key" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
   }
 }
-path "keyboot-secrets/delete/keyboot/tsm/node/+/management-key" {
+path "keyboot-secrets/delete/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
@@ -168,13 +202,25 @@ path "keyboot-secrets/delete/keyboot/l2/node/+/p2p-key" {
     "versions" = []
   }
 }
-path "keyboot-secrets/delete/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/delete/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
   }
 }
-path "keyboot-secrets/delete/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/delete/keyboot/l2/node/+/management-key" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "versions" = []
+  }
+}
+path "keyboot-secrets/delete/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "versions" = []
+  }
+}
+path "keyboot-secrets/delete/keyboot/l2/role/+/+" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
@@ -194,13 +240,13 @@ path "keyboot-secrets/undelete/keyboot/tsm/node/+/share-encryption-password" {
     "versions" = []
   }
 }
-path "keyboot-secrets/undelete/keyboot/tsm/node/+/api-key/default" {
+path "keyboot-secrets/undelete/keyboot/tsm/node/+/management-key" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
   }
 }
-path "keyboot-secrets/undelete/keyboot/tsm/node/+/management-key" {
+path "keyboot-secrets/undelete/keyboot/tsm/node/+/api-key/+" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
@@ -212,13 +258,25 @@ path "keyboot-secrets/undelete/keyboot/l2/node/+/p2p-key" {
     "versions" = []
   }
 }
-path "keyboot-secrets/undelete/keyboot/l2/role/batcher/+" {
+path "keyboot-secrets/undelete/keyboot/l2/node/+/share-encryption-password" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []
   }
 }
-path "keyboot-secrets/undelete/keyboot/l2/role/sequencer/+" {
+path "keyboot-secrets/undelete/keyboot/l2/node/+/management-key" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "versions" = []
+  }
+}
+path "keyboot-secrets/undelete/keyboot/l2/node/+/api-key/+" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "versions" = []
+  }
+}
+path "keyboot-secrets/undelete/keyboot/l2/role/+/+" {
   capabilities = ["update"]
   allowed_parameters = {
     "versions" = []

@@ -88,7 +88,7 @@ pub async fn run(options: &Options, config: &Config) -> Result<ExitCode, OnpremE
     // What cannot be written at the end must be known now.
     let operator = options.operator.as_deref().map(Place::beside).transpose()?;
     let root = match (health.initialized, options.again) {
-        (false, false) => initialize(options, &setup, config, &connection, health.recovery_seal).await?,
+        (false, false) => initialize(options, &setup, &connection, health.recovery_seal).await?,
         (true, true) => again(options, &setup, config, &connection).await?,
         (true, false) => {
             return Err(OnpremError::Refused(format!(
@@ -114,7 +114,6 @@ pub async fn run(options: &Options, config: &Config) -> Result<ExitCode, OnpremE
 async fn initialize(
     options: &Options,
     setup: &Setup,
-    config: &Config,
     connection: &Connection,
     opens_itself: bool,
 ) -> Result<Token, OnpremError> {
@@ -169,7 +168,7 @@ async fn initialize(
     } else {
         open(&server, initialized.shares.iter().take(setup.threshold)).await?;
     }
-    answers(config, &initialized.root).await?;
+    works(&server).await?;
     Ok(initialized.root)
 }
 
@@ -192,6 +191,7 @@ async fn again(
     if health.sealed && !health.recovery_seal {
         open(&Server::new(connection), shares.iter()).await?;
     }
+    works(&Server::new(connection)).await?;
     let root = if options.without_login {
         root_by_shares_alone(connection, &shares).await?
     } else {
@@ -203,7 +203,6 @@ async fn again(
         }
         root?
     };
-    answers(config, &root).await?;
     show("A root token was made of the holders' shares; it is revoked at the end of this.");
     Ok(root)
 }
@@ -219,17 +218,14 @@ async fn open(server: &Server<'_>, shares: impl Iterator<Item = &Share>) -> Resu
     ))
 }
 
-/// Waits until the server works: it chooses its leader first.
-async fn answers(config: &Config, root: &Token) -> Result<(), OnpremError> {
-    let session = Session::with_token(&config.vault.address, &config.vault.ca_file, root)?;
+/// Waits until the server works: one that was just opened chooses its leader first.
+async fn works(server: &Server<'_>) -> Result<(), OnpremError> {
     let mut waited = Duration::ZERO;
     loop {
-        match session.token_facts().await {
-            Ok(_) => return Ok(()),
-            Err(error @ (VaultError::Unavailable { .. } | VaultError::Sealed)) if waited >= OPENING => {
-                return Err(error.into());
-            }
-            Err(VaultError::Unavailable { .. } | VaultError::Sealed) => {}
+        match server.has_leader().await {
+            Ok(true) => return Ok(()),
+            Ok(false) | Err(VaultError::Unavailable { .. } | VaultError::Sealed) if waited < OPENING => {}
+            Ok(false) => return Err(OnpremError::Refused("the server is open and has no leader".into())),
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(LOOK_AGAIN).await;

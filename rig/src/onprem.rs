@@ -246,7 +246,7 @@ impl OnPrem {
 fn login_in(told: &str) -> Option<String> {
     let from = told.find("[vault.app-role]")?;
     let lines = told[from..].lines().take_while(|line| line.starts_with('[') || line.contains(" = \""));
-    Some(lines.map(|line| format!("{line}\n")).collect())
+    Some(lines.collect::<Vec<_>>().join("\n") + "\n")
 }
 
 /// A path as TOML and JSON write it.

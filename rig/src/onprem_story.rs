@@ -137,7 +137,7 @@ pub async fn play(
     let arguments =
         ["signer", "retire", "--chain", "l2", "--role", "batcher", "--number", "1", "--out", &out];
     // It asks the server for nothing.
-    onprem.run(&onprem.file("operator.toml"), &arguments).await?.succeeded()?;
+    onprem.run(&onprem.file("signer.keyboot.l2.batcher.1.toml"), &arguments).await?.succeeded()?;
     signer.reload().await?;
     let accounts = signer.accounts().await?;
     ensure!(accounts == [second.to_lowercase()], "it signs for {accounts:?} and not for {second}");

@@ -60,17 +60,15 @@ impl<'a> VaultChainStore<'a> {
     /// The document, checked, and how many times it was written.
     async fn document(&self) -> Result<(u64, Option<ChainDocument>), ChainError> {
         let path = self.document_path();
-        let Some(mut held) = self.documents().read(&path, None).await? else {
-            let metadata = self.documents().metadata(&path).await?;
-            return Ok((metadata.map_or(0, |metadata| metadata.newest), None));
-        };
+        let (newest, held) = self.documents().read_numbered(&path).await?;
+        let Some(mut held) = held else { return Ok((newest, None)) };
         let refused = |error| ChainError::Document { subject: self.document_name().to_string(), error };
         let text =
             held.take(TEXT).ok_or_else(|| refused(DocumentError::Malformed("it has no text".into())))?;
         let spki = self.transit().public_key(&self.place.mounts.record_key).await?;
         let keys = PinnedKeys::default().pin(self.place.signer(), &spki).map_err(refused)?;
         let document = ChainDocument::verify(&text, &keys, self.chain, 0).map_err(refused)?;
-        Ok((held.version, Some(document)))
+        Ok((newest, Some(document)))
     }
 }
 

@@ -24,6 +24,9 @@ pub const FACTS: &str = "keyboot";
 /// The key that a document's text stands under.
 pub const TEXT: &str = "text";
 
+/// Looks at what others write and delete meanwhile.
+const LOOKS: u32 = 5;
+
 /// One key-value engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Kv<'a> {
@@ -176,6 +179,29 @@ impl<'a> Kv<'a> {
             _ => None,
         });
         Ok(Some(Held { version: read.metadata.version, fields: texts.collect() }))
+    }
+
+    /// Reads the newest version, and tells its number: what is written next has to follow it. 0 where none was
+    /// written; none is read where the newest one was deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError`].
+    pub async fn read_numbered(&self, path: &str) -> Result<(u64, Option<Held>), VaultError> {
+        for _ in 0..LOOKS {
+            if let Some(held) = self.read(path, None).await? {
+                return Ok((held.version, Some(held)));
+            }
+            let Some(metadata) = self.metadata(path).await? else { return Ok((0, None)) };
+            // One that can be read came in between: whoever took it for none would write over it.
+            if metadata.versions.get(&metadata.newest) != Some(&VersionState::Held) {
+                return Ok((metadata.newest, None));
+            }
+        }
+        Err(VaultError::Unavailable {
+            what: format!("what is at {path} in {}", self.mount),
+            code: "others write and delete it all the time".into(),
+        })
     }
 
     /// What describes a version, or the newest one: the names of its keys, never a value. None where it is

@@ -320,13 +320,9 @@ fn ends(now: Timestamp, hold: Duration) -> Timestamp {
 /// The number of the newest document, and what it says. One that cannot be read is nobody's hold, since
 /// nobody writes such a one; whoever begins next writes over it.
 async fn standing(kv: &Kv<'_>, path: &str) -> Result<(u64, Option<Note>), VaultError> {
-    let Some(mut held) = kv.read(path, None).await? else {
-        let newest = kv.metadata(path).await?.map_or(0, |metadata| metadata.newest);
-        return Ok((newest, None));
-    };
-    let version = held.version;
-    let note = held.take(TEXT).and_then(|text| serde_json::from_str(&text).ok());
-    Ok((version, note))
+    let (newest, held) = kv.read_numbered(path).await?;
+    let text = held.and_then(|mut held| held.take(TEXT));
+    Ok((newest, text.and_then(|text| serde_json::from_str(&text).ok())))
 }
 
 async fn write(kv: &Kv<'_>, path: &str, note: &Note, newest: u64) -> Result<(), VaultError> {

@@ -222,6 +222,24 @@ impl<'a> Server<'a> {
         self.connection.call(&Call::read("sys/seal-status")).await?.parse()
     }
 
+    /// Whether it, or another of its cluster, works: one that was just opened chooses its leader first, and until
+    /// then may read and not write.
+    ///
+    /// # Errors
+    ///
+    /// [`VaultError`], which it is while it is sealed.
+    pub async fn has_leader(&self) -> Result<bool, VaultError> {
+        #[derive(Deserialize)]
+        struct Leader {
+            #[serde(default)]
+            is_self: bool,
+            #[serde(default)]
+            leader_address: String,
+        }
+        let leader: Leader = self.connection.call(&Call::read("sys/leader")).await?.parse()?;
+        Ok(leader.is_self || !leader.leader_address.is_empty())
+    }
+
     /// Initializes it: once in its life.
     ///
     /// # Errors

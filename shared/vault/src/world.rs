@@ -181,13 +181,9 @@ impl<'a> VaultWorld<'a> {
 
     /// How many times a document was written, and what it is: none where it is not there, or is over.
     async fn document(&self, path: &str) -> Result<(u64, Option<Document>), PortError> {
-        let Some(held) = self.documents().read(path, None).await? else {
-            let newest = self.documents().metadata(path).await?.map_or(0, |metadata| metadata.newest);
-            return Ok((newest, None));
-        };
-        let number = held.version;
+        let (number, held) = self.documents().read_numbered(path).await?;
         let is_over = |document: &Document| document.expires.is_some_and(|at| at <= self.now());
-        Ok((number, Document::read(held).filter(|document| !is_over(document))))
+        Ok((number, held.and_then(Document::read).filter(|document| !is_over(document))))
     }
 }
 

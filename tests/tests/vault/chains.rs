@@ -93,12 +93,11 @@ fn address_of(value: &str) -> Result<EthereumAddress> {
     Ok(EthereumAddress::of(&key.public_key())?)
 }
 
+/// The number that counts and the one that is prepared.
+type Numbers = (Option<u32>, Option<u32>);
+
 /// Which number of each role counts and which is prepared.
-fn numbers(
-    stage: &Stage,
-    declared: &Declared,
-    stored: &Stored,
-) -> Result<BTreeMap<String, (Option<u32>, Option<u32>)>> {
+fn numbers(stage: &Stage, declared: &Declared, stored: &Stored) -> Result<BTreeMap<String, Numbers>> {
     let number = |key: &Option<provisioning::chain::RoleKey>| key.as_ref().map(|key| key.number);
     let roles = document(stage, declared, stored)?.roles;
     Ok(roles
@@ -115,14 +114,14 @@ async fn a_chain_is_made_changed_rotated_and_let_go_of_and_every_address_is_its_
     let made = stage.act(&Act::makes(both.clone())).await?;
     let first = stage.stored("keyboot").await?;
     assert_chain_in_service(&stage, &both, &first).await?;
-    let shows = stage.act(&Act::of(As::Provisioner, &["show"], both.clone())).await?;
+    let told = stage.act(&Act::of(As::Provisioner, &["show"], both.clone())).await?;
     ensure!(shown(&first)? == BTreeMap::from(ROLES.map(|role| (role.to_owned(), (Some(1), None)))));
     for keys in document(&stage, &both, &first)?.roles.values() {
         let address = keys.current.as_ref().context("none")?.address.to_string();
-        ensure!(shows.out.contains(&address), "{address} is not shown:\n{}", shows.out);
+        ensure!(told.out.contains(&address), "{address} is not shown:\n{}", told.out);
     }
     for secret in first.secrets.values().flat_map(|secret| secret.values.values().flatten()) {
-        let printed = [made.printed(), shows.printed()].concat();
+        let printed = [made.printed(), told.printed()].concat();
         ensure!(!printed.contains(secret.as_str()), "a value is shown");
     }
     let written = stage.writes_of(&Act::makes(both.clone())).await?;

@@ -73,14 +73,14 @@ where
     let burnt = Arc::new(AtomicUsize::new(0));
     // A request that changes nothing leaves behind what the one before it left: of those one side is enough, and
     // of most stories none.
-    let burns = requests.iter().zip(1..).flat_map(|(request, number)| match story.reads {
+    let deaths = requests.iter().zip(1..).flat_map(|(request, number)| match story.reads {
         _ if is_write(request) => vec![Burn::Before(number), Burn::After(number)],
         true => vec![Burn::Before(number)],
         false => Vec::new(),
     });
-    let burns: Vec<Burn> = burns.collect();
-    let planned = burns.len();
-    let cases = burns.into_iter().map(|burn| {
+    let deaths: Vec<Burn> = deaths.collect();
+    let planned = deaths.len();
+    let cases = deaths.into_iter().map(|burn| {
         let case = (Arc::clone(stage), story.clone(), burn, Arc::clone(&burnt), check.clone());
         (format!("{}: {burn:?} of {total}", story.name), case)
     });
@@ -224,7 +224,7 @@ async fn keys_that_are_made_anew_may_die_anywhere() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_of_a_nodes_keys_may_die_anywhere() -> Result<()> {
     let stage = Arc::new(Stage::new().await?);
-    let rotated = with(Cluster::is_rotated);
+    let rotated = with(Cluster::with_rotation);
     let at = Timestamp::from_second(Timestamp::now().as_second())?;
     for (name, what) in [("api key rotated", "api-key/default"), ("peer key rotated", "p2p-key")] {
         let act = Act::rotates(what, at, rotated.clone());

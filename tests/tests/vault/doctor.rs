@@ -91,7 +91,7 @@ fn settings(server: &OpenBao) -> Result<Settings> {
         "address = {:?}\nname = {SERVER:?}\nca-file = {:?}\n[app-role]\nrole = \"nobody\"\nrole-id = \"nobody\"\n\
          secret-id-file = \"/nowhere\"\n",
         server.address(),
-        server.ca_file(),
+        server.ca_file().to_str().context("an unusual name")?,
     );
     Ok(toml::from_str(&text)?)
 }
@@ -308,7 +308,7 @@ async fn the_exit_status_is_for_scripts() -> Result<()> {
             "[vault]\naddress = {:?}\nname = {SERVER:?}\nca-file = {:?}\n[vault.app-role]\nrole = \"nobody\"\n\
              role-id = \"nobody\"\nsecret-id-file = \"/nowhere\"\n",
             server.address(),
-            server.ca_file()
+            server.ca_file().to_str().context("an unusual name")?
         ),
     )?;
     let doctor = Doctor { program: programs::path(programs::KEYBOOT_ONPREM)?, host: host()?, config };

@@ -101,7 +101,10 @@ impl Nodes {
     async fn login(&self, role: &RoleName, file: &Path, more: &str) -> Result<String> {
         let id = Server::new(self.server.connection()).role_id(&Mounts::default().app_role, role).await?;
         let role = role.as_str();
-        Ok(format!("[vault.app-role]\nrole = {role:?}\nrole-id = {id:?}\nsecret-id-file = {file:?}\n{more}"))
+        Ok(format!(
+            "[vault.app-role]\nrole = {role:?}\nrole-id = {id:?}\nsecret-id-file = \"{}\"\n{more}",
+            file.display()
+        ))
     }
 
     /// A configuration of node 0 of the cluster or the chain.
@@ -110,10 +113,12 @@ impl Nodes {
         let (state, pin) = (self.folder.path().join(format!("state-{name}")), &self.pin);
         let path = self.folder.path().join(format!("{name}.toml"));
         let text = format!(
-            "{before}\nindex = 0\nstate = {state:?}\n{ACCEPTED}\n\
+            "{before}\nindex = 0\nstate = \"{}\"\n{ACCEPTED}\n\
              sealed-under = [\"arn:vault:transit:{SERVER}:root:key/seal\"]\n\n[[pin]]\n\
              signer = \"arn:vault:transit:{SERVER}:root:key/records\"\npublic-key = \"{pin}\"\n\n\
-             [vault]\naddress = {address:?}\nname = \"{SERVER}\"\nca-file = {ca:?}\n{login}\n{after}"
+             [vault]\naddress = {address:?}\nname = \"{SERVER}\"\nca-file = \"{}\"\n{login}\n{after}",
+            state.display(),
+            ca.display()
         );
         fs::write(&path, text)?;
         Ok(path)

@@ -9,9 +9,6 @@ use tokio::task::JoinSet;
 
 /// Cases under way at once: each waits for its processes a part of the time.
 const AT_ONCE: usize = 6;
-/// The same of cases whose processes wait for seconds, until their time is nearly over.
-pub(crate) const WAITING_AT_ONCE: usize = 16;
-
 /// Runs every case, and gives all that failed, each with its name.
 pub(crate) async fn every<C, F, Fut>(cases: impl IntoIterator<Item = (String, C)>, run: F) -> Result<()>
 where
@@ -19,21 +16,7 @@ where
     F: Fn(C) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = Result<()>> + Send + 'static,
 {
-    every_of(AT_ONCE, cases, run).await
-}
-
-/// The same with so many under way at once.
-pub(crate) async fn every_of<C, F, Fut>(
-    at_once: usize,
-    cases: impl IntoIterator<Item = (String, C)>,
-    run: F,
-) -> Result<()>
-where
-    C: Send + 'static,
-    F: Fn(C) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = Result<()>> + Send + 'static,
-{
-    let places = Arc::new(Semaphore::new(at_once));
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     for (name, case) in cases {
         let (places, run) = (Arc::clone(&places), run.clone());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use hyper::{Method, StatusCode};
-use keyboot_onprem::policies::{Capability, Policy};
+use keyboot_onprem::policies::{Capability, Policy, Rule};
 use serde_json::{Value, json};
 use vault::Mounts;
 
@@ -34,7 +34,7 @@ fn said(policy: &Policy, path: &str) -> BTreeSet<String> {
         .rules()
         .iter()
         .filter(|rule| fits(rule.path()))
-        .flat_map(|rule| rule.capabilities())
+        .flat_map(Rule::capabilities)
         .map(spelled)
         .collect();
     if found.is_empty() { BTreeSet::from(["deny".to_owned()]) } else { found }

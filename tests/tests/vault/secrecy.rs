@@ -56,7 +56,7 @@ struct Life {
 }
 
 fn declared() -> Declared {
-    let mut declared = Declared::cluster("keyboot", Cluster::of(&[0, 1]).is_rotated());
+    let mut declared = Declared::cluster("keyboot", Cluster::of(&[0, 1]).with_rotation());
     if let Some(cluster) = &mut declared.cluster {
         cluster.management_key = true;
     }
@@ -130,7 +130,8 @@ impl Life {
         let file = folder.join(LOGIN);
         std::fs::write(&file, &secret_id)?;
         let login = format!(
-            "[vault.app-role]\nrole = {role:?}\nrole-id = {role_id:?}\nsecret-id-file = {file:?}\nwrapped = false"
+            "[vault.app-role]\nrole = {role:?}\nrole-id = {role_id:?}\nsecret-id-file = \"{}\"\nwrapped = false",
+            file.display()
         );
         let out = self.signer.to_str().context("a path that is no text")?;
         let words = ["signer", "write", "--out", out, "--on-disk"];

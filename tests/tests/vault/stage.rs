@@ -38,7 +38,7 @@ pub(crate) const TRANSIT: &str = "keyboot-transit";
 /// The file that a run's token is in.
 pub(crate) const LOGIN: &str = "token";
 /// How long the program may take.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 /// How long a fresh engine may not be there yet.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -215,7 +215,7 @@ impl Stage {
         std::fs::write(&declaration, declared.text())?;
         let declaration = declaration.to_str().context("a path that is no text")?;
         let arguments: Vec<&str> = arguments.iter().copied().chain([declaration]).collect();
-        self.start(&folder, address, &format!("token-file = {login:?}"), &arguments).await
+        self.start(&folder, address, &format!("token-file = \"{}\"", login.display()), &arguments).await
     }
 
     /// A folder of its own for each run.
@@ -236,8 +236,9 @@ impl Stage {
     ) -> Result<Ran> {
         let config = folder.join("onprem.toml");
         let (audit, ca) = (folder.join("audit.log"), self.bao.server.ca_file());
-        let server = format!("[vault]\naddress = {address:?}\nname = {SERVER:?}\nca-file = {ca:?}");
-        std::fs::write(&config, format!("audit-log = {audit:?}\n{server}\n{login}\n"))?;
+        let server =
+            format!("[vault]\naddress = {address:?}\nname = {SERVER:?}\nca-file = \"{}\"", ca.display());
+        std::fs::write(&config, format!("audit-log = \"{}\"\n{server}\n{login}\n", audit.display()))?;
         let mut command = tokio::process::Command::new(&self.program);
         command.args(arguments).arg("--config").arg(&config);
         command.env_clear().env("HOME", folder).env("TMPDIR", folder).current_dir(folder);
@@ -473,7 +474,7 @@ impl Cluster {
     }
 
     /// The same, of which everything is rotated that ever is.
-    pub(crate) fn is_rotated(self) -> Self {
+    pub(crate) fn with_rotation(self) -> Self {
         self.with("rotate-api-keys-every", "\"cron(0 8 1 * ? *)\"")
             .with("rotate-p2p-keys-every", "\"cron(0 8 1 1 ? *)\"")
     }

@@ -279,8 +279,8 @@ async fn a_wrapped_secret_id_lets_one_in_once_and_only_as_its_role() -> Result<(
         }))
     };
     let grant = async |role: &RoleName| -> Result<(PathBuf, String)> {
-        let wrapped = server.wrapped_secret_id(mount, role, Duration::from_secs(120)).await?;
-        assert_eq!(wrapped.ttl, Duration::from_secs(120));
+        let wrapped = server.wrapped_secret_id(mount, role, Duration::from_mins(2)).await?;
+        assert_eq!(wrapped.ttl, Duration::from_mins(2));
         assert!(!wrapped.accessor.is_empty());
         assert!(!format!("{wrapped:?}").contains(wrapped.token.expose()));
         // EXPOSE: to a file of this test.
@@ -293,7 +293,7 @@ async fn a_wrapped_secret_id_lets_one_in_once_and_only_as_its_role() -> Result<(
     let facts = session.token_facts().await?;
     assert_eq!(facts.policies, ["reader"]);
     assert!(!facts.is_root && !facts.is_batch && facts.uses.is_none(), "{facts:?}");
-    assert_eq!(session.lease(), Some(Duration::from_secs(600)));
+    assert_eq!(session.lease(), Some(Duration::from_mins(10)));
     assert!(!file.exists(), "its wrapping is worthless and stands there still");
     // EXPOSE: to this test.
     let token = session.token().expose().to_owned();
@@ -332,7 +332,7 @@ async fn a_wrapped_secret_id_lets_one_in_once_and_only_as_its_role() -> Result<(
         assert!(matches!(told, Err(VaultError::NoLogin { .. })), "{told:?}");
     }
     // A secret id that was destroyed.
-    let made = server.wrapped_secret_id(mount, &name, Duration::from_secs(60)).await?;
+    let made = server.wrapped_secret_id(mount, &name, Duration::from_mins(1)).await?;
     let accessors = server.secret_id_accessors(mount, &name).await?;
     assert!(accessors.contains(&made.accessor), "{accessors:?}");
     server.destroy_secret_id(mount, &name, &made.accessor).await?;
@@ -496,7 +496,7 @@ async fn begin(
 async fn one_is_at_work_and_goes_on_under_the_same_id() -> Result<()> {
     let set = Set::up().await?;
     let (root, place) = (set.root()?, &set.place);
-    let (minute, now) = (Duration::from_secs(60), Timestamp::now());
+    let (minute, now) = (Duration::from_mins(1), Timestamp::now());
     let cluster: ClusterName = "keyboot/l2".parse()?;
     assert_eq!(vault::operation::last(&root, place, &cluster).await?, None);
     let first = begin(&set, &root, "sha256:a", minute, now).await?;
@@ -552,7 +552,7 @@ async fn one_is_at_work_and_goes_on_under_the_same_id() -> Result<()> {
 async fn of_many_who_begin_at_once_one_does() -> Result<()> {
     let set = Set::up().await?;
     let root = set.root()?;
-    let (minute, now) = (Duration::from_secs(60), Timestamp::now());
+    let (minute, now) = (Duration::from_mins(1), Timestamp::now());
     let all = (0..8).map(|_| begin(&set, &root, "sha256:a", minute, now));
     let all = futures_util::future::join_all(all).await;
     let (begun, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
@@ -709,7 +709,7 @@ async fn a_reader_reads_what_is_named_exactly_and_logs_in_anew() -> Result<()> {
 
     // Who may not look at himself and is denied is told so, and does not use up another secret id for it.
     let wrapped =
-        server.wrapped_secret_id(&mounts.app_role, &"node".parse()?, Duration::from_secs(60)).await?;
+        server.wrapped_secret_id(&mounts.app_role, &"node".parse()?, Duration::from_mins(1)).await?;
     // EXPOSE: to a file of this test.
     let once = set.file("once", wrapped.token.expose())?;
     let role_id = server.role_id(&mounts.app_role, &"node".parse()?).await?;

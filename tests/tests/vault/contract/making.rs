@@ -48,7 +48,7 @@ async fn a_dry_run_says_what_it_would_do_and_does_nothing() -> Result<()> {
 async fn two_who_ask_at_once_make_one_key_for_each_name() -> Result<()> {
     let stage = Stage::new().await?;
     let address = stage.bao.server.address();
-    for round in 0..4 {
+    for round in 0..8 {
         let namespace = format!("keyboot/round-{round}");
         let act = Act::makes(declared()).at(&namespace);
         let (one, other) = tokio::try_join!(stage.act_by(&address, &act), stage.act_by(&address, &act))?;

@@ -66,14 +66,14 @@ async fn another_curve_takes_another_token() -> Result<()> {
 #[tokio::test]
 async fn a_rotation_hands_a_new_key_out_and_the_one_before_is_good_for_a_time() -> Result<()> {
     let stage = Stage::new().await?;
-    let declared = with(Cluster::of(&[0]).is_rotated());
+    let declared = with(Cluster::of(&[0]).with_rotation());
     stage.act(&Act::makes(declared.clone())).await?;
     let start = stage.stored("keyboot").await?;
     assert_in_service(&stage, &declared, &start).await?;
     let at = Timestamp::from_second(Timestamp::now().as_second())?;
     for (what, name) in [("api-key/default", API_KEY), ("p2p-key", P2P_KEY)] {
-        let rotates = Act::rotates(what, at, declared.clone());
-        stage.act(&rotates).await?;
+        let act = Act::rotates(what, at, declared.clone());
+        stage.act(&act).await?;
         let rotated = stage.stored("keyboot").await?;
         assert_in_service(&stage, &declared, &rotated).await.context(what)?;
         ensure!(rotated.secret(name)?.current()? == 2 && rotated.secret(name)?.values.len() == 2, "{what}");
@@ -88,7 +88,7 @@ async fn a_rotation_hands_a_new_key_out_and_the_one_before_is_good_for_a_time() 
             ensure!(old.state == KeyState::Retiring && old.until.is_some_and(|until| until > at), "{old:?}");
         }
         // For the same time it is the same rotation.
-        let written = stage.writes_of(&rotates).await?;
+        let written = stage.writes_of(&act).await?;
         ensure!(written.is_empty(), "the second time writes {written:?}");
         ensure!(
             stage.stored("keyboot").await?.at_rest() == rotated.at_rest(),

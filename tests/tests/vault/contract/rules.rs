@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use key_material::{ApiKeyHash, Curve, P2pPrivateKey};
-use provisioning::names::{ClusterName, NodeIndex, Purpose};
+use provisioning::names::{Application, ClusterName, Purpose};
 use provisioning::record::{AcceptedKey, KeyState, NodeRecord};
 use provisioning::roster::RosterIndex;
 use serde_json::{Value, json};
@@ -74,8 +74,7 @@ pub(crate) async fn assert_in_service(stage: &Stage, declared: &Declared, stored
 
     let mut expected = BTreeSet::new();
     for (&node, record) in &published.records {
-        let applications: BTreeSet<&str> =
-            record.api_keys.keys().map(|application| application.as_str()).collect();
+        let applications: BTreeSet<&str> = record.api_keys.keys().map(Application::as_str).collect();
         ensure!(
             applications == asked.applications.iter().copied().collect(),
             "node {node} accepts keys of {applications:?}"
@@ -253,9 +252,4 @@ pub(crate) fn assert_gone_by_rule(stored: &Stored, cluster: &ClusterName) -> Res
         ensure!(!below.ends_with("/record") || expires(stored, name), "{name} does not vanish");
     }
     Ok(())
-}
-
-/// The index of a node as documents name it.
-pub(crate) fn index(node: u32) -> NodeIndex {
-    node.to_string().parse().unwrap()
 }
