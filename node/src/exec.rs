@@ -72,8 +72,9 @@ pub async fn rehearse(
     findings.retain(|finding| finding.name != host::SHARED_USER);
     host::refuse(findings, &config.accepted_findings)?;
     let (reader, now) = (Reader::new(world, config)?, clock::now());
-    drop(reader.prepare(&reader.view().await?, now).await?);
+    let prepared = async { reader.prepare(&reader.view().await?, now).await }.await;
     world.log_out().await;
+    drop(prepared?);
     // As the command's user would: this process ends, and may stop being root.
     if let Some(user) = &user {
         hardening::become_user(user)?;
@@ -107,8 +108,9 @@ pub async fn exec(
     for refusal in &view.kept {
         log::say(&format!("node {} is as it was believed before: {}", refusal.index, refusal.error));
     }
-    let prepared = reader.prepare(&view, now).await?;
+    let prepared = reader.prepare(&view, now).await;
     world.log_out().await;
+    let prepared = prepared?;
     prepared.with.say(reader.state())?;
     prepared.with.write_public(config)?;
     let owner = user.as_ref().map(|user| (user.uid, user.gid));

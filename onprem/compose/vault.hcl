@@ -1,4 +1,4 @@
-# HashiCorp Vault in the Compose file. Not run by those who wrote this; it has the same API in what is used here, but
+# HashiCorp Vault in the Compose file. Not tried; it has the same API in what is used here, but
 # for audit devices, which it takes by that API and not from this file (docs/onprem.md, "Vault in OpenBao's place").
 ui            = false
 api_addr      = "https://keystore:8200"

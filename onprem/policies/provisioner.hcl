@@ -1,6 +1,7 @@
 # Makes keys, and reads none. Whoever has this token can
 # - make a key where none stands, and knows it then: what was made before stays as it is and unknown to him;
 # - change what is said beside a secret: which version counts, when it may go. Readers go by signed documents;
+# - make a key that a later run of the rightful provisioner takes for one that it made before it died, and says so;
 # - have ANY digest signed by the key of the records, and so name another public key for a node. That is what
 #   making records means, and why this token lives for minutes, on one host, and each signature stands in two
 #   audit logs. It cannot go unseen by who pins fingerprints.
@@ -256,7 +257,7 @@ path "keyboot-documents/data/keyboot/l2/chain" {
   capabilities = ["create", "update", "read"]
 }
 
-# How often each was written, and that it goes.
+# How often each was written, and that it goes; a chain's never does.
 path "keyboot-documents/metadata/keyboot/tsm/node/+/record" {
   capabilities = ["read", "delete"]
 }
@@ -306,7 +307,7 @@ path "keyboot-documents/metadata/keyboot/l2/operation" {
   capabilities = ["read", "delete"]
 }
 path "keyboot-documents/metadata/keyboot/l2/chain" {
-  capabilities = ["read", "delete"]
+  capabilities = ["read"]
 }
 
 # Seals for a node, and opens nothing; without `create` no key comes to be by it.

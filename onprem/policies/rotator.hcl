@@ -362,7 +362,7 @@ path "keyboot-documents/data/keyboot/l2/chain" {
   capabilities = ["create", "update", "read"]
 }
 
-# How often each was written, and that it goes.
+# How often each was written, and that it goes; a chain's never does.
 path "keyboot-documents/metadata/keyboot/tsm/node/+/record" {
   capabilities = ["read", "delete"]
 }
@@ -412,7 +412,7 @@ path "keyboot-documents/metadata/keyboot/l2/operation" {
   capabilities = ["read", "delete"]
 }
 path "keyboot-documents/metadata/keyboot/l2/chain" {
-  capabilities = ["read", "delete"]
+  capabilities = ["read"]
 }
 
 # Seals for a node, and opens nothing; without `create` no key comes to be by it.

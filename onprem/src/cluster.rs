@@ -116,13 +116,18 @@ impl<'a> Site<'a> {
         Kv::new(self.session.connection(), &self.place.mounts.documents)
     }
 
-    /// What an operation on a cluster or a chain would be. What comes after a removal begins anew, and so does
-    /// whoever takes over another's.
+    /// What an operation on a cluster or a chain would be; `removes` says that it is a removal. What comes after a
+    /// removal begins anew, and so does whoever takes over another's.
     ///
     /// # Errors
     ///
     /// [`OnpremError::Vault`].
-    pub async fn next(&self, name: &ClusterName, declaration: &str) -> Result<Next, OnpremError> {
+    pub async fn next(
+        &self,
+        name: &ClusterName,
+        declaration: &str,
+        removes: bool,
+    ) -> Result<Next, OnpremError> {
         let owner = self.owner_of(name)?.id;
         let roster = self.roster(name, &owner).await?;
         let last = vault::operation::last(self.session, self.place, name).await?;
@@ -130,7 +135,9 @@ impl<'a> Site<'a> {
         let last = last.filter(|last| last.owner == owner.as_str());
         let follows_a_removal = last.as_ref().is_some_and(|last| last.kind == Kind::Delete);
         let stands = matches!(roster, Roster::Ours | Roster::Unreadable);
-        let unfinished = last.filter(|last| !last.is_complete && last.declaration == declaration);
+        let unfinished = last.filter(|last| {
+            !last.is_complete && last.declaration == declaration && (last.kind == Kind::Delete) == removes
+        });
         Ok(Next {
             kind: if stands && !follows_a_removal { Kind::Update } else { Kind::Create },
             unfinished: unfinished.map(|last| last.id),

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::error::OnpremError;
 use crate::grant::Place;
 use crate::policies::{Role, Subjects};
+use crate::signer::Stop;
 use crate::terminal::{say, show};
 
 use self::furnishing::Furnishing;
@@ -87,6 +88,8 @@ pub async fn run(options: &Options, config: &Config) -> Result<ExitCode, OnpremE
     }
     // What cannot be written at the end must be known now.
     let operator = options.operator.as_deref().map(Place::beside).transpose()?;
+    // Asked for first, so that no signal leaves a root token behind.
+    let mut stop = Stop::new()?;
     let root = match (health.initialized, options.again) {
         (false, false) => initialize(options, &setup, &connection, health.recovery_seal).await?,
         (true, true) => again(options, &setup, config, &connection).await?,
@@ -102,9 +105,15 @@ pub async fn run(options: &Options, config: &Config) -> Result<ExitCode, OnpremE
         }
     };
     let session = Session::with_token(&config.vault.address, &config.vault.ca_file, &root)?;
-    let furnished = furnish(options, &setup, config, &session, (&subjects, &policies), operator).await;
+    let furnished = tokio::select! {
+        done = furnish(options, &setup, config, &session, (&subjects, &policies), operator) => done,
+        () = stop.wait() => Err(OnpremError::Refused("it was stopped: `init --again` goes on from there".into())),
+    };
     // Whatever came of it: nobody goes on being an administrator.
     let ended = end(&session).await;
+    if let Err(error) = &ended {
+        say(&format!("THE ROOT TOKEN MAY LIVE: {error}; `init --again` revokes what is left of it"));
+    }
     furnished?;
     ended?;
     Ok(ExitCode::SUCCESS)

@@ -14,6 +14,7 @@ pub mod declaration;
 pub mod doctor;
 pub mod error;
 pub mod grant;
+pub mod hardening;
 pub mod init;
 pub mod policies;
 pub mod provision;

@@ -128,7 +128,7 @@ async fn provision_cluster(
     cluster: &ClusterDeclaration,
     dry_run: bool,
 ) -> Result<Done, OnpremError> {
-    let next = site.next(&cluster.name, &cluster.digest).await?;
+    let next = site.next(&cluster.name, &cluster.digest, false).await?;
     let foresight = foresee_cluster(site, cluster, &next).await?;
     let mut told = foresight.told.clone();
     if !dry_run && !foresight.changes_nothing() {
@@ -145,7 +145,7 @@ async fn provision_chain(
     chain: &ChainDeclaration,
     dry_run: bool,
 ) -> Result<Done, OnpremError> {
-    let next = site.next(&chain.name, &chain.digest).await?;
+    let next = site.next(&chain.name, &chain.digest, false).await?;
     let nodes = chain.to_cluster();
     let owner = site.owner_of(&chain.name)?;
     let store = VaultChainStore::new(site.session, site.place, &chain.name, site.audit);

@@ -79,7 +79,7 @@ pub async fn remove_cluster(
     name: &str,
 ) -> Result<Vec<String>, OnpremError> {
     let cluster = declaration.cluster(name)?;
-    let next = site.next(&cluster.name, &cluster.digest).await?;
+    let next = site.next(&cluster.name, &cluster.digest, true).await?;
     let foresight = cluster::foresee_removal(site, cluster, &next).await?;
     if foresight.changes_nothing() {
         return Ok(left_alone(&cluster.name, foresight.told));
@@ -107,7 +107,7 @@ pub async fn remove_chain(
     let store = VaultChainStore::new(site.session, site.place, &chain.name, site.audit);
     let (none, no_tokens) = (BTreeSet::new(), BTreeMap::new());
     let ask = Ask::Bring { roles: &none, regenerate: &no_tokens };
-    let next = site.next(&chain.name, &chain.digest).await?;
+    let next = site.next(&chain.name, &chain.digest, true).await?;
     let foresight = cluster::foresee_removal(site, &nodes, &next).await?;
     let (found, generation) = (store.find().await?, next.generation());
     let plan = Plan::of(&wanted(chain, &owner, &generation, Timestamp::now()), &ask, &found)?;

@@ -313,7 +313,15 @@ impl Held {
     /// Logs in and writes both files. The login is spent last of what can fail: a wrong folder, a server that is
     /// not reached, sealed or vouched for by nobody leave the secret id as it is, and every file too.
     async fn take(write: &Write, settings: &Settings) -> Result<Self, OnpremError> {
-        let key = write.key.parse(login(settings))?;
+        let Some(login) = login(settings) else {
+            return Err(SignerError::Key(
+                "the configuration names a token file: what goes into Web3Signer's file must be the token of the \
+                 signer's own role, by `[vault.app-role]`"
+                    .into(),
+            )
+            .into());
+        };
+        let key = write.key.parse(Some(login))?;
         let folder = Folder::open(&write.place.out, write.place.on_disk)?;
         let server = match &write.server {
             Some(server) => server.clone(),
@@ -446,18 +454,18 @@ fn notify(socket: &OsStr) -> io::Result<()> {
 }
 
 /// That this process is to stop.
-struct Stop {
+pub(crate) struct Stop {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self, SignerError> {
+    pub(crate) fn new() -> Result<Self, SignerError> {
         let of = |kind| signal(kind).map_err(SignerError::Signal);
         Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -56,6 +56,8 @@ pub enum Scene {
         version: String,
         /// The addresses that it signs for.
         accounts: Vec<String>,
+        /// Where it works.
+        folder: PathBuf,
     },
     /// A transaction was signed.
     Signed {
@@ -114,7 +116,8 @@ pub async fn play(
     let signer = Web3Signer::start(venv, &folder, Mode::Eth1 { chain_id: L1 })?;
     let accounts = signer.accounts().await?;
     ensure!(accounts == [first.to_lowercase()], "it signs for {accounts:?} and not for {first}");
-    tell(&onprem, Scene::SignerUp { version: signer.version().await?, accounts })?;
+    let works_in = signer.folder().to_owned();
+    tell(&onprem, Scene::SignerUp { version: signer.version().await?, accounts, folder: works_in })?;
     for (kind, transaction) in transactions(0) {
         let sender = signed(venv, &signer, &first, &transaction).await?;
         tell(&onprem, Scene::Signed { kind, sender })?;

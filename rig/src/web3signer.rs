@@ -80,6 +80,12 @@ impl Web3Signer {
         self.service.endpoint()
     }
 
+    /// Its folder: where it works, and what it has logged.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.service.folder()
+    }
+
     /// What it has logged.
     ///
     /// # Errors

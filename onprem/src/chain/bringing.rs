@@ -79,6 +79,11 @@ pub async fn carry_out(
         let arn = store.document_arn();
         store.record(&AuditEvent::new(Action::Committed, &wanted.owner.id, wanted.generation, &arn));
     }
+    let hides = !plan.scheduled.is_empty() || !plan.removed.is_empty();
+    if hides && store.find().await?.document.as_ref() != Some(&document) {
+        // Somebody came between, and may have brought back what would go now.
+        return Err(ChainError::Meanwhile);
+    }
     for (&id, &until) in &plan.scheduled {
         store.schedule(id, until).await?;
         note(Action::Scheduled, id, Some("it is not asked for any more"));

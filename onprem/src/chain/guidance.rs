@@ -58,6 +58,10 @@ pub fn steps(change: &Change) -> Vec<String> {
     let mut steps = Vec::new();
     if role.pays_for_transactions() {
         steps.push(format!("fund {new} on L1: it pays for its transactions itself"));
+        steps.push(format!(
+            "grant the signer's login for the new key, start its keeper, reload Web3Signer, and look that it shows {new} in \
+             eth_accounts: go on only then"
+        ));
     }
     match role {
         Role::Batcher => steps.extend([
@@ -101,9 +105,7 @@ pub fn steps(change: &Change) -> Vec<String> {
         }
     }
     if role.pays_for_transactions() {
-        steps.push(format!(
-            "look that the signer shows {new} in eth_accounts, and that its transactions are taken"
-        ));
+        steps.push(format!("look that transactions of {new} are taken"));
         steps.push(format!(
             "move what is left on {old} before `rotate finish`: after that nobody can sign with it unless its key is \
              restored"

@@ -145,9 +145,12 @@ impl Plan {
             let key = |number: Option<u32>| {
                 let Some(number) = number else { return Ok(None) };
                 let id = KeyId { role, number };
-                let address = made.get(&id).copied().or_else(|| found.key(id).map(|key| key.address));
-                // The chain knows it even where its key is gone.
-                let address = address.or_else(|| listed_address(found, id));
+                // What is signed counts before what is said beside a key, also where the key is gone.
+                let (listed, told) = (listed_address(found, id), found.key(id).map(|key| key.address));
+                if listed.is_some() && told.is_some() && listed != told {
+                    return Err(incomplete(wanted, id, ANOTHER));
+                }
+                let address = made.get(&id).copied().or(listed).or(told);
                 let address =
                     address.ok_or_else(|| incomplete(wanted, id, "has no address that is known"))?;
                 Ok::<_, ChainError>(Some(RoleKey { address, number }))
@@ -198,14 +201,19 @@ fn entry(found: &Found, role: Role) -> RoleKeys {
 
 fn listed_address(found: &Found, id: KeyId) -> Option<EthereumAddress> {
     let entry = entry(found, id.role);
-    let mut listed = entry.current.iter().chain(&entry.pending);
-    listed.find(|key| key.number == id.number).map(|key| key.address)
+    let in_service = entry.current.iter().chain(&entry.pending).map(|key| (key.number, key.address));
+    let mut listed = in_service.chain(entry.leaving.iter().map(|key| (key.number, key.address)));
+    listed.find(|(number, _)| *number == id.number).map(|(_, address)| address)
 }
 
 fn incomplete(wanted: &Wanted<'_>, id: KeyId, fault: &'static str) -> ChainError {
     let name = wanted.chain.role_key_name(&id.role.as_segment(), id.number);
     ChainError::Incomplete { subject: format!("the key {name}"), fault }
 }
+
+/// What is wrong with a key that is described otherwise than it was signed.
+const ANOTHER: &str = "has another address beside it than in the chain's signed document: what is said beside it was \
+                       changed, and nothing else was; have it set right";
 
 /// What is wrong with a key that counts and is not there.
 const GONE: &str = "counts, and is not there any more: nothing was changed; bring it back from a backup, or replace it \
@@ -270,7 +278,7 @@ impl Planner<'_> {
             draft.leaving.remove(&number);
             draft.current = Some(number);
         } else {
-            draft.current = Some(self.spare(draft).unwrap_or_else(|| self.make(draft, plan)));
+            draft.current = Some(self.spare_or_new(draft, plan));
             draft.regenerate = token.cloned();
         }
         if draft
@@ -291,7 +299,7 @@ impl Planner<'_> {
                     self.role
                 ));
             } else {
-                draft.pending = Some(self.spare(draft).unwrap_or_else(|| self.make(draft, plan)));
+                draft.pending = Some(self.spare_or_new(draft, plan));
                 draft.regenerate = token.cloned();
             }
         }
@@ -302,7 +310,7 @@ impl Planner<'_> {
     fn rotate(&self, draft: &mut Draft, plan: &mut Plan) {
         match self.ask {
             Ask::Prepare(_) if draft.pending.is_none() => {
-                draft.pending = Some(self.spare(draft).unwrap_or_else(|| self.make(draft, plan)));
+                draft.pending = Some(self.spare_or_new(draft, plan));
             }
             Ask::Finish(role) => match draft.pending.take() {
                 Some(number) => {
@@ -450,6 +458,18 @@ impl Planner<'_> {
             key.standing == Standing::Held && self.is_of_this_operation(key) && !has_a_place(key.id.number)
         });
         spare.next().map(|key| key.id.number)
+    }
+
+    /// A key for a place that has none. One that is there already is told: whoever may make keys could have put it
+    /// there.
+    fn spare_or_new(&self, draft: &mut Draft, plan: &mut Plan) -> u32 {
+        let Some(number) = self.spare(draft) else { return self.make(draft, plan) };
+        plan.told.push(format!(
+            "key {number} of {} was there already and was not made by this run: unless an earlier run of yours died, \
+             have it replaced before it is used",
+            self.role
+        ));
+        number
     }
 
     fn make(&self, draft: &mut Draft, plan: &mut Plan) -> u32 {

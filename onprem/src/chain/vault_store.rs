@@ -61,13 +61,21 @@ impl<'a> VaultChainStore<'a> {
     async fn document(&self) -> Result<(u64, Option<ChainDocument>), ChainError> {
         let path = self.document_path();
         let (newest, held) = self.documents().read_numbered(&path).await?;
-        let Some(mut held) = held else { return Ok((newest, None)) };
         let refused = |error| ChainError::Document { subject: self.document_name().to_string(), error };
+        let Some(mut held) = held else {
+            // Which keys count is written in it alone.
+            return if newest == 0 {
+                Ok((0, None))
+            } else {
+                Err(refused(DocumentError::Malformed("it was there and is deleted: bring it back".into())))
+            };
+        };
         let text =
             held.take(TEXT).ok_or_else(|| refused(DocumentError::Malformed("it has no text".into())))?;
         let spki = self.transit().public_key(&self.place.mounts.record_key).await?;
         let keys = PinnedKeys::default().pin(self.place.signer(), &spki).map_err(refused)?;
-        let document = ChainDocument::verify(&text, &keys, self.chain, 0).map_err(refused)?;
+        // Each version has the next serial number: what was put back is older than its place.
+        let document = ChainDocument::verify(&text, &keys, self.chain, newest).map_err(refused)?;
         Ok((newest, Some(document)))
     }
 }

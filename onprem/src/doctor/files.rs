@@ -250,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_that_the_guide_has_one_write_are_clean() {
+        let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/onprem.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        let blocks: Vec<&str> =
+            guide.split("```ini\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        let [of_web3signer, of_op_batcher] = <[&str; 2]>::try_from(blocks).unwrap();
+        assert!(of_op_batcher.contains("OP_BATCHER_SIGNER_ADDRESS="));
+        let host = Planted::clean();
+        host.write("etc/keyboot/web3signer.env", of_web3signer);
+        host.write("etc/keyboot/op-batcher.env", of_op_batcher);
+        assert_eq!(host.look_in("/etc"), Report::default());
+    }
+
+    #[test]
     fn a_listener_without_tls_is_found() {
         let host = Planted::clean();
         let listener =

@@ -63,7 +63,7 @@ faults! {
         "have holders of its shares unseal it, as many as its threshold says (bao operator unseal)";
     OneShare, "vault-one-share",
         "one person, or one file, opens the server",
-        "make new shares (bao operator rekey), with a threshold of two or more, each for another person";
+        "make new shares (bao operator rotate-keys), with a threshold of two or more, each for another person";
     AuditDevices, "vault-audit-devices",
         "with none nobody can tell who read a key; with one the server stops when that one cannot be written",
         "have two audit devices, on different disks or hosts, by the server's configuration file";
@@ -133,7 +133,7 @@ faults! {
         "keep it on a tmpfs, with mode 0600, for a program of its own user (keyboot-onprem signer does), and revoke this one";
     UnsealShares, "unseal-shares-together",
         "whoever reads the file opens the server's storage, or has its root token",
-        "make new shares (bao operator rekey), hand each to another person, and revoke the root token";
+        "make new shares (bao operator rotate-keys), hand each to another person, and revoke the root token";
     SignerType, "web3signer-type",
         "Web3Signer loads no key from the file",
         "write type: \"hashicorp\"";

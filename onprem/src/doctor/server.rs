@@ -61,14 +61,14 @@ impl ServerFacts {
     /// Finds what is wrong.
     pub(crate) fn check(&self, report: &mut Report) {
         let Self { address, health, inner } = self;
-        if health.storage_type == "inmem" {
+        if health.storage_type.starts_with("inmem") {
             report.found(Fault::DevMode, address, "it keeps everything in memory");
         }
         if !health.initialized {
             report.found(Fault::Uninitialized, address, "it has not been initialised");
             return;
         }
-        if health.seal == "shamir" && health.threshold < 2 && health.storage_type != "inmem" {
+        if health.seal == "shamir" && health.threshold < 2 && !health.storage_type.starts_with("inmem") {
             let seen = format!("{} of {} unseal shares opens it", health.threshold, health.shares);
             report.found(Fault::OneShare, address, seen);
         }
@@ -173,7 +173,9 @@ fn check_role(place: &str, role: &Role, report: &mut Report) {
         report.found(Fault::RoleUnbound, place, "it needs no secret id");
     }
     // One of many uses is for a host that starts by itself: then it is bound to that host.
-    let is_bound = role.secret_id_bound_cidrs.as_ref().is_some_and(|networks| !networks.is_empty());
+    let is_bound = role.secret_id_bound_cidrs.as_ref().is_some_and(|networks| {
+        !networks.is_empty() && networks.iter().all(|network| !network.ends_with("/0"))
+    });
     if role.bind_secret_id && !is_bound {
         match (role.secret_id_num_uses, role.secret_id_ttl) {
             (1, 1..) => {}

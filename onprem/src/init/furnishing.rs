@@ -32,6 +32,12 @@ pub(super) struct Furnishing<'a> {
     pub(super) setup: &'a Setup,
 }
 
+/// What a role's or a policy's name begins with behind its kind: the first part of a namespace.
+fn namespace_in(name: &str) -> Option<&str> {
+    let rest = KINDS.iter().find_map(|kind| name.strip_prefix(kind))?;
+    rest.split_once('.').map(|(namespace, _)| namespace)
+}
+
 impl Furnishing<'_> {
     fn server(&self) -> Server<'_> {
         Server::new(self.connection)
@@ -118,7 +124,10 @@ impl Furnishing<'_> {
         let (server, mount) = (self.server(), &self.settings.mounts.app_role);
         let declared: BTreeSet<String> = roles.iter().map(Role::to_string).collect();
         let stale = |names: Vec<String>, declared: &BTreeSet<String>| -> Vec<String> {
-            let is_ours = |name: &String| KINDS.iter().any(|kind| name.starts_with(kind));
+            // Others may have such names too: those of the namespaces that are declared are keyboot's.
+            let ours: BTreeSet<&str> = declared.iter().filter_map(|name| namespace_in(name)).collect();
+            let is_ours =
+                |name: &String| namespace_in(name).is_some_and(|namespace| ours.contains(namespace));
             names.into_iter().filter(is_ours).filter(|name| !declared.contains(name)).collect()
         };
         let old_roles = stale(server.roles(mount).await?, &declared);

@@ -87,13 +87,24 @@ pub(super) async fn end_other_administrators(server: &Server<'_>, own: &Session)
     Ok(())
 }
 
+/// Where a device writes that writes nothing down.
+const NOWHERE: [&str; 2] = ["/dev/null", "discard"];
+
 /// Where the devices write, each place once. One that writes what it sees in plain is as none.
 fn logs(devices: &[(String, AuditDevice)]) -> BTreeSet<String> {
     devices
         .iter()
         .filter(|(path, device)| {
             let option = |name: &str| device.options.as_ref().and_then(|options| options.get(name));
-            let is_raw = option("log_raw").is_some_and(|raw| raw == "true");
+            let is_raw = option("log_raw")
+                .is_some_and(|raw| matches!(raw.to_lowercase().as_str(), "true" | "1" | "t"));
+            if ["file_path", "address"]
+                .iter()
+                .any(|name| option(name).is_some_and(|to| NOWHERE.contains(&to.as_str())))
+            {
+                say(&format!("the audit device {path} writes nothing down, and does not count"));
+                return false;
+            }
             if is_raw {
                 say(&format!(
                     "the audit device {path} has log_raw: it writes secrets into its log, and does not count"
@@ -139,8 +150,13 @@ fn refuse_plain_listeners(configuration: &Value, is_new: bool) -> Result<(), Onp
     let listeners = configuration["listeners"].as_array().map(Vec::as_slice).unwrap_or_default();
     let is_plain = |listener: &&Value| {
         let flag = &listener["config"]["tls_disable"];
-        listener["type"] == "tcp"
-            && (flag == &Value::Bool(true) || matches!(flag.as_str(), Some("true" | "1")))
+        let is_off = match flag {
+            Value::Null | Value::Bool(false) => true,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::String(text) => matches!(text.to_lowercase().as_str(), "" | "0" | "f" | "false"),
+            _ => false,
+        };
+        listener["type"] == "tcp" && !is_off
     };
     match listeners.iter().find(is_plain) {
         None => Ok(()),
@@ -188,7 +204,8 @@ mod tests {
         let same = ("two/".to_owned(), device(&json!({ "file_path": "/var/log/a" })));
         let other = ("three/".to_owned(), device(&json!({ "file_path": "/var/log/b" })));
         let raw = ("raw/".to_owned(), device(&json!({ "file_path": "/var/log/c", "log_raw": "true" })));
-        assert_eq!(logs(&[one.clone(), same, raw]).len(), 1);
+        let nowhere = ("null/".to_owned(), device(&json!({ "file_path": "/dev/null" })));
+        assert_eq!(logs(&[one.clone(), same, raw, nowhere]).len(), 1);
         assert_eq!(logs(&[one, other]).len(), 2);
     }
 

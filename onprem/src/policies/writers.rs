@@ -13,6 +13,7 @@ const PROVISIONER: &str = "\
 Makes keys, and reads none. Whoever has this token can
 - make a key where none stands, and knows it then: what was made before stays as it is and unknown to him;
 - change what is said beside a secret: which version counts, when it may go. Readers go by signed documents;
+- make a key that a later run of the rightful provisioner takes for one that it made before it died, and says so;
 - have ANY digest signed by the key of the records, and so name another public key for a node. That is what
   making records means, and why this token lives for minutes, on one host, and each signature stands in two
   audit logs. It cannot go unseen by who pins fingerprints.
@@ -95,9 +96,15 @@ fn common(subjects: &Subjects, mounts: &Mounts) -> Vec<Rule> {
     let read_and_written = |path: &str| Rule::at(format!("{documents}/data/{path}"), &[Create, Update, Read]);
     let mut rules: Vec<Rule> = each(&listings, "The names of what is there.", listed).collect();
     rules.extend(each(&written, "Public documents: records, rosters, what is at work.", read_and_written));
-    rules.extend(each(&written, "How often each was written, and that it goes.", |path| {
-        Rule::at(format!("{documents}/metadata/{path}"), &[Read, Delete])
-    }));
+    rules.extend(each(
+        &written,
+        "How often each was written, and that it goes; a chain's never does.",
+        |path| {
+            let capabilities: &[Capability] =
+                if path.ends_with("/chain") { &[Read] } else { &[Read, Delete] };
+            Rule::at(format!("{documents}/metadata/{path}"), capabilities)
+        },
+    ));
     rules.push(
         Rule::at(format!("{transit}/encrypt/{seal_key}"), &[Update])
             .only_with([("plaintext", Values::Any), ("context", Values::Any)])

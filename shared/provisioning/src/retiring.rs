@@ -85,7 +85,9 @@ impl<'a> NeverListed<'a> {
 
     fn fate(&self, rules: DeletionRules, slot: &Slot, facts: &SecretFacts, now: Timestamp) -> Fate {
         if facts.scheduled_for_deletion {
-            let is_overdue = facts.awaits_removal_from.is_some_and(|end| end <= now);
+            // What is to stay goes by nobody's tag.
+            let is_overdue = facts.awaits_removal_from.is_some_and(|end| end <= now)
+                && rules.of(&slot.purpose) != OnDelete::Retain;
             return if is_overdue { Fate::Overdue } else { Fate::Goes };
         }
         if self.includes(slot, facts) {

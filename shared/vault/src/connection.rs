@@ -48,7 +48,7 @@ pub struct Token(Zeroizing<String>);
 
 /// A text cannot be a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("it must be one line of 1 to 512 printable characters without spaces")]
+#[error("it must be one line of 1 to 512 characters of A-Z, a-z, 0-9, . _ = + / and -")]
 pub struct TokenError;
 
 impl Token {
@@ -59,7 +59,7 @@ impl Token {
     /// [`TokenError`].
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let text = text.trim();
-        let is_token = (1..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        let is_token = (1..=512).contains(&text.len()) && text.bytes().all(is_of_a_token);
         if is_token { Ok(Self(Zeroizing::new(text.to_owned()))) } else { Err(TokenError) }
     }
 
@@ -73,6 +73,11 @@ impl Token {
     pub fn expose(&self) -> &str {
         &self.0
     }
+}
+
+/// What tokens are made of: nothing that means something in a header, in YAML or in TOML.
+fn is_of_a_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._=+/-".contains(&byte)
 }
 
 impl fmt::Debug for Token {

@@ -139,7 +139,10 @@ pub async fn begin(
             });
         }
         let same = unfinished.filter(|note| {
-            note.owner == beginning.owner.id.as_str() && note.declaration == beginning.declaration
+            note.owner == beginning.owner.id.as_str()
+                && note.declaration == beginning.declaration
+                // Whoever takes a removal back does not go on with it, nor the other way round.
+                && (note.kind == Kind::Delete) == (beginning.kind == Kind::Delete)
         });
         let (id, kind, resumed) = match same {
             Some(note) => (note.id, note.kind, true),

@@ -133,11 +133,8 @@ impl VaultReader {
 
     async fn log_in(&self) -> Result<Live, VaultError> {
         let session = Session::open(&self.settings).await?;
-        let facts = match session.token_facts().await {
-            // It may not look at itself: then the login told how long it lasts.
-            Err(VaultError::Denied { .. }) => None,
-            other => Some(other?),
-        };
+        // Where it may not look at itself, or does not come to it, the login told how long it lasts.
+        let facts = session.token_facts().await.ok();
         let lasts = session.lease().or_else(|| facts.as_ref()?.ttl);
         let ends = lasts.map(|lasts| Instant::now() + lasts);
         let renewable = facts.is_none_or(|facts| facts.renewable);

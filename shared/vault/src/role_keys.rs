@@ -69,6 +69,9 @@ impl FromStr for RoleKeyName {
     }
 }
 
+/// The tags that say what a key is, and not whose.
+const OF_THE_KEY: [&str; 5] = [GENERATION_TAG, CHAIN_TAG, ROLE_TAG, PUBLIC_TAG, ADDRESS_TAG];
+
 /// What becomes of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RoleKeyState {
@@ -309,14 +312,21 @@ impl<'a> RoleKeyStore<'a> {
         if metadata.newest == 0 && metadata.custom.is_empty() {
             return Ok(None);
         }
-        let mut tags = if metadata.custom.contains_key(OWNER_TAG) {
-            Tags::new()
-        } else {
-            self.embedded(&path).await?.tags
-        };
-        tags.extend(metadata.custom.clone());
-        Ok(Some(told(name, &metadata, tags)))
+        let embedded = self.embedded(&path).await?.tags;
+        Ok(Some(told(name, &metadata, together(&metadata.custom, embedded))))
     }
+}
+
+/// What is said beside a key and what was stored with it: that never changes, and what the key is stands there. Of
+/// one that is hidden nothing of it can be seen.
+fn together(beside: &Tags, embedded: Tags) -> Tags {
+    let mut tags = beside.clone();
+    for (tag, value) in embedded {
+        if !beside.contains_key(OWNER_TAG) || OF_THE_KEY.contains(&tag.as_str()) {
+            tags.insert(tag, value);
+        }
+    }
+    tags
 }
 
 /// What metadata and tags tell of a key.
@@ -401,6 +411,18 @@ mod tests {
         ] {
             assert!(bad.parse::<RoleKeyName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_stored_with_a_key_says_what_it_is_and_what_is_beside_it_whose() {
+        let tag = |tag: &str, value: &str| (tag.to_owned(), value.to_owned());
+        let embedded: Tags = [tag(OWNER_TAG, "first"), tag(PUBLIC_TAG, "p"), tag(ADDRESS_TAG, "a")].into();
+        let beside: Tags = [tag(OWNER_TAG, "second"), tag(PUBLIC_TAG, "x"), tag(LEAVING_TAG, "true")].into();
+        let both = together(&beside, embedded.clone());
+        assert_eq!((both[OWNER_TAG].as_str(), both[PUBLIC_TAG].as_str()), ("second", "p"));
+        assert_eq!((both[ADDRESS_TAG].as_str(), both[LEAVING_TAG].as_str()), ("a", "true"));
+        assert_eq!(together(&Tags::new(), embedded.clone()), embedded);
+        assert_eq!(together(&beside, Tags::new()), beside);
     }
 
     #[test]

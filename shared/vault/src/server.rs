@@ -378,6 +378,8 @@ impl<'a> Server<'a> {
         struct Config {
             max_versions: u32,
             cas_required: bool,
+            /// What is stored does not end by itself.
+            delete_version_after: &'static str,
         }
         match self.engines().await?.get(mount.as_str()) {
             Some(engine) if engine.is_kv2() => {}
@@ -388,7 +390,7 @@ impl<'a> Server<'a> {
                 self.send(Call::write(format!("sys/mounts/{mount}")), &asked).await?;
             }
         }
-        let config = Config { max_versions: versions, cas_required: true };
+        let config = Config { max_versions: versions, cas_required: true, delete_version_after: "0s" };
         let call = Call::write(format!("{mount}/config")).body(&config)?;
         // A new engine of version 2 takes a moment until it is ready.
         let mut pause = Duration::from_millis(100);

@@ -19,7 +19,7 @@ use crate::certificates;
 const ADDRESS: &str = "0x8b805bf52e9ce863375c5105e1158d519537f5b3";
 
 /// What plays Web3Signer: it asks for a client's certificate, and answers who is in its list of clients.
-fn listening(folder: &Path) -> String {
+fn listening(folder: &Path, known: String) -> String {
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();
@@ -36,7 +36,6 @@ fn listening(folder: &Path) -> String {
         )
         .unwrap();
     let config = Arc::new(config);
-    let known = std::fs::read_to_string(folder.join("known-clients")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("https://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -113,7 +112,8 @@ fn who_shows_no_certificate_that_is_known_gets_no_answer() {
     let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     certificates(ours.path());
     certificates(theirs.path());
-    let address = listening(ours.path());
+    let known = std::fs::read_to_string(ours.path().join("known-clients")).unwrap();
+    let address = listening(ours.path(), known.clone());
     for client in ["healthcheck", "op-batcher"] {
         let let_in = reload(&address, ours.path(), Some((ours.path(), client)));
         assert!(let_in.status.success(), "{client}: {}", String::from_utf8_lossy(&let_in.stderr));
@@ -130,6 +130,11 @@ fn who_shows_no_certificate_that_is_known_gets_no_answer() {
         assert_eq!(refused.status.code(), Some(75), "{who}: {told}");
         assert!(told.contains("it is not reached, over TLS or at all"), "{who}: {told}");
     }
+    // Of the same authority, and not in the list.
+    let fewer = known.lines().filter(|line| !line.starts_with("healthcheck ")).collect();
+    let address = listening(ours.path(), fewer);
+    assert!(reload(&address, ours.path(), Some((ours.path(), "op-batcher"))).status.success());
+    assert!(!reload(&address, ours.path(), Some((ours.path(), "healthcheck"))).status.success());
     // A certificate and a key that do not belong together are told before anything is sent.
     std::fs::copy(theirs.path().join("healthcheck.key"), ours.path().join("healthcheck.key")).unwrap();
     let refused = reload(&address, ours.path(), Some((ours.path(), "healthcheck")));

@@ -1,6 +1,10 @@
 //! The demonstration as it is shown, and between its scenes a search for every key that was made: on the disk,
 //! in both audit logs, in what is printed.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,14 +28,20 @@ struct Seen {
     bytes: Vec<u8>,
 }
 
-/// Everything that is on a disk or was printed when a scene is over.
-fn look(onprem: &OnPrem, scene: &str) -> Result<Seen> {
+/// Everything that is on a disk or was printed when a scene is over; `signer` is where the signer works, once it is
+/// there.
+fn look(onprem: &OnPrem, signer: Option<&Path>, scene: &str) -> Result<Seen> {
     let mut bytes = scene.as_bytes().to_vec();
-    for folder in [onprem.folder(), &onprem.server().folder()] {
+    let server = onprem.server().folder();
+    for folder in [onprem.folder(), &server].into_iter().chain(signer.filter(|folder| folder.is_dir())) {
         for file in files_below(folder)? {
             bytes.extend_from_slice(file.as_os_str().as_encoded_bytes());
-            // What vanishes meanwhile is not there any more.
-            bytes.extend(std::fs::read(&file).unwrap_or_default());
+            match std::fs::read(&file) {
+                Ok(content) => bytes.extend(content),
+                // What vanishes meanwhile is not there any more.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| file.display().to_string()),
+            }
             bytes.push(b'\n');
         }
     }
@@ -99,16 +109,28 @@ fn is_in(secrets: &[Secret], seen: &Seen) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_key_is_on_a_disk_in_an_audit_log_or_on_a_screen_at_any_time_of_the_demo() -> Result<()> {
+async fn no_key_is_on_a_disk_in_an_audit_log_or_on_a_screen_between_any_two_scenes_of_the_demo() -> Result<()>
+{
     programs::path(programs::KEYBOOT_ONPREM)?;
-    let mut seen = Vec::new();
-    let mut signed = 0;
+    let (mut seen, mut signed, mut works_in) = (Vec::new(), 0, None);
     let onprem = play(&Venv::onprem()?, |onprem, scene| {
         signed += usize::from(matches!(scene, Scene::Signed { .. }));
-        seen.push(look(onprem, &format!("{scene:?}"))?);
+        if let Scene::SignerUp { folder, .. } = &scene {
+            works_in = Some(folder.clone());
+        }
+        seen.push(look(onprem, works_in.as_deref(), &format!("{scene:?}"))?);
         Ok(())
     })
     .await?;
+    let audit_logs = onprem.server().audit_logs();
+    for log in &audit_logs {
+        let text = std::fs::read_to_string(log)?;
+        ensure!(
+            text.contains(&format!("{SECRETS}/data/keyboot/l2/role/batcher/2")),
+            "{} tells nothing",
+            log.display()
+        );
+    }
     ensure!(signed == 4 && seen.len() > 10, "{signed} transactions in {} scenes", seen.len());
 
     let reader = Reader { onprem: &onprem, root: onprem.root_by_shares().await? };
@@ -122,11 +144,15 @@ async fn no_key_is_on_a_disk_in_an_audit_log_or_on_a_screen_at_any_time_of_the_d
         let found = is_in(&secrets, scene);
         ensure!(found.is_empty(), "after {}: {found:?}", scene.scene);
     }
-    // The search sees each of them where it is.
+    // The search sees each of them where it is: in a file of its own, or in an audit log.
     for (number, secret) in secrets.iter().enumerate() {
-        std::fs::write(onprem.file(&format!("planted-{number}")), hex::encode(&secret.cores[0]))?;
+        let spelled = hex::encode(&secret.cores[0]);
+        match number % 3 {
+            0 => std::fs::write(onprem.file(&format!("planted-{number}")), spelled)?,
+            which => writeln!(OpenOptions::new().append(true).open(&audit_logs[which - 1])?, "{spelled}")?,
+        }
     }
-    let found = is_in(&secrets, &look(&onprem, "planted")?);
+    let found = is_in(&secrets, &look(&onprem, None, "planted")?);
     ensure!(found.len() == secrets.len(), "of {} that were planted it finds {found:?}", secrets.len());
     Ok(())
 }

@@ -50,7 +50,7 @@ fn show(onprem: &OnPrem, scene: Scene) {
             headline("Who reads what, tried at the server");
             say(&rows_of(&rights).to_string());
         }
-        Scene::SignerUp { version, accounts } => {
+        Scene::SignerUp { version, accounts, folder: _ } => {
             headline("A stand-in for Web3Signer fetches the batcher's key (it is no Web3Signer)");
             say(&format!("  {} {version}", style("it says").dim()));
             say(&format!("  {} {}", style("it signs for").dim(), accounts.join(", ")));

@@ -23,8 +23,9 @@ pub(super) fn look(file: &Seen<'_>, report: &mut Report) {
     if has_token {
         file.exposes(Fault::TokenExposed, "a token of a Vault server as a variable", report);
     }
-    // The rest of them may be in the file that a unit names.
-    let from = if file.text.contains("EnvironmentFile=") { From::Part } else { From::File };
+    // The rest of them may be in the file that a unit names, or in the unit that names this one.
+    let is_part = file.text.contains("EnvironmentFile=") || file.is_one_of(&["env"]);
+    let from = if is_part { From::Part } else { From::File };
     look_at_senders(&values, from, &file.place(), report);
 }
 

@@ -148,11 +148,23 @@ impl Surroundings<'_> {
         self.engines.iter().filter(|(_, engine)| engine.is_kv2()).map(|(mount, _)| mount.as_str())
     }
 
-    /// Whether it makes policies or roles, or ways to log in, of any name.
+    /// Whether it makes policies or roles, or ways to log in, also one of them alone: that may be its own. And whether
+    /// it does to the keys of a transit engine whatever there is to do.
     fn gives_all(&self, rule: &Rule) -> bool {
         let roles = self.logins.iter().map(|mount| format!("auth/{mount}/role/{NOBODY}"));
-        let others = ["sys/policies/acl", "sys/policy", "sys/auth"].map(|place| format!("{place}/{NOBODY}"));
-        (rule.writes() || rule.may("sudo")) && roles.chain(others).any(|path| rule.covers(&path))
+        let one_role = self
+            .logins
+            .iter()
+            .any(|mount| rule.below(&format!("auth/{mount}/role")).is_some_and(|rest| rest.len() == 1));
+        let places = ["sys/policies/acl", "sys/policy", "sys/auth", "identity/entity", "identity/group"];
+        let transit = self.engines.iter().filter(|(_, engine)| engine.kind == "transit");
+        let all_keys =
+            rule.has_wildcard() && transit.map(|(mount, _)| mount).any(|mount| rule.below(mount).is_some());
+        (rule.writes() || rule.may("sudo"))
+            && (all_keys
+                || one_role
+                || roles.into_iter().any(|path| rule.covers(&path))
+                || places.iter().any(|place| rule.below(place).is_some()))
     }
 
     fn reads_many(&self, rule: &Rule) -> bool {
@@ -243,8 +255,15 @@ mod tests {
         let all = "\"create\", \"read\", \"update\", \"delete\", \"list\", \"sudo\"";
         assert_eq!(rule("*", all), [Fault::PolicyOverBroad, Fault::PolicyReadsMany, Fault::PolicySudo]);
         for path in
-            ["sys/policies/acl/one", "auth/approle/role/one/secret-id", "auth/approle/role/+/secret-id"]
+            ["sys/policies/acl/one", "auth/approle/role/one", "identity/group/name/one", "keyboot-transit/*"]
         {
+            assert_eq!(rule(path, "\"update\""), [Fault::PolicyOverBroad], "{path}");
+        }
+        for path in [
+            "auth/approle/role/one/secret-id",
+            "auth/approle/role/+/secret-id",
+            "keyboot-transit/sign/records",
+        ] {
             assert_eq!(rule(path, "\"update\""), [], "{path}");
         }
     }
