@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use key_material::ethereum::EthereumAddress;
 use provisioning::chain::{self, ChainDocument, Leaving, LeavingKey, RoleKey, RoleKeys};
 use provisioning::names::{ClusterName, Segment};
 use provisioning::ownership::{Generation, Owner, OwnerId};
 use provisioning::properties::OnDelete;
+use provisioning::store::end_of_window;
 use provisioning::version_label::RegenerateToken;
 
 use super::store::{Found, FoundKey, KeyId, Standing};
@@ -431,9 +432,7 @@ impl Planner<'_> {
     /// When the recovery window of what is let go of now is over, in whole seconds.
     fn end(&self) -> Option<Timestamp> {
         let OnDelete::Schedule { days } = self.wanted.on_delete else { return None };
-        let end = self.wanted.now.saturating_add(SignedDuration::from_hours(24 * i64::from(days)));
-        let end = end.unwrap_or(Timestamp::MAX);
-        Some(Timestamp::from_second(end.as_second()).unwrap_or(end))
+        Some(end_of_window(self.wanted.now, days))
     }
 
     /// The key that counted before its role went, as long as it can come back.

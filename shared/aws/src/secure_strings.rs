@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use provisioning::names::SecretName;
 use provisioning::ownership::{
     DELETE_AFTER_TAG, GENERATION_TAG, KEY_TAG, LEAVING_TAG, OWNER_TAG, OwnerId, Tags,
@@ -25,7 +25,7 @@ use provisioning::ports::{
 };
 use provisioning::principals::Readers;
 use provisioning::properties::SealingKeyArn;
-use provisioning::store::Store;
+use provisioning::store::{Store, end_of_window};
 use provisioning::version_label::{SignedLabel, VersionLabel};
 
 use crate::failure::{code, failure};
@@ -275,7 +275,7 @@ impl SecureStrings<'_> {
     pub(crate) async fn schedule_secret(&self, arn: &str, days: u8) -> Result<(), PortError> {
         let name = name_in(arn)?;
         let leaving = Tags::from([
-            (DELETE_AFTER_TAG.to_owned(), in_days(Timestamp::now(), days).to_string()),
+            (DELETE_AFTER_TAG.to_owned(), end_of_window(Timestamp::now(), days).to_string()),
             (LEAVING_TAG.to_owned(), "true".to_owned()),
         ]);
         match self.add_tags(name, &leaving).await {
@@ -449,13 +449,6 @@ fn name_in(arn: &str) -> Result<&str, PortError> {
     name.ok_or_else(|| PortError::Refused { what: arn.to_owned(), code: "no parameter's ARN".into() })
 }
 
-/// When a recovery window of `days` that starts now is over, in whole seconds.
-fn in_days(now: Timestamp, days: u8) -> Timestamp {
-    let end = now.saturating_add(SignedDuration::from_hours(24 * i64::from(days)));
-    let end = end.unwrap_or(Timestamp::MAX);
-    Timestamp::from_second(end.as_second()).unwrap_or(end)
-}
-
 fn tags_of(tags: &Tags) -> Result<Vec<Tag>, PortError> {
     let tag = |(key, value): (&String, &String)| {
         // Both fields are set, so building a tag does not fail; were it to, nothing is put without it.
@@ -510,13 +503,6 @@ mod tests {
         let mut foreign = [past(1, "a", &["current"]), past(2, "b", &[]), past(3, "b", &[])];
         foreign[2].label = None;
         assert_eq!(numbers(&foreign), ["1 AWSCURRENT", "2", "3"]);
-    }
-
-    #[test]
-    fn a_recovery_window_is_told_in_whole_seconds() {
-        let now: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
-        assert_eq!(in_days(now, 30).to_string(), "2026-02-01T03:04:05Z");
-        assert_eq!(in_days(Timestamp::MAX, 7).as_second(), Timestamp::MAX.as_second());
     }
 
     #[test]

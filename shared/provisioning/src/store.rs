@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::names::SecretName;
@@ -101,6 +102,14 @@ impl fmt::Display for Store {
     }
 }
 
+/// When a recovery window of `days` that starts now is over, in whole seconds.
+#[must_use]
+pub fn end_of_window(now: Timestamp, days: u8) -> Timestamp {
+    let end = now.saturating_add(SignedDuration::from_hours(24 * i64::from(days)));
+    let end = end.unwrap_or(Timestamp::MAX);
+    Timestamp::from_second(end.as_second()).unwrap_or(end)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +121,12 @@ mod tests {
             assert_eq!(serde_json::to_value(store).unwrap(), store.as_str());
         }
         assert_eq!("parameterstore".parse::<Store>(), Err(StoreError));
+    }
+
+    #[test]
+    fn a_recovery_window_is_told_in_whole_seconds() {
+        let now: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        assert_eq!(end_of_window(now, 30).to_string(), "2026-02-01T03:04:05Z");
+        assert_eq!(end_of_window(Timestamp::MAX, 7).as_second(), Timestamp::MAX.as_second());
     }
 }

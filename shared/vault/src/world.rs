@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use key_material::Curve;
 use provisioning::audit::AuditEvent;
 use provisioning::authority::Permit;
@@ -27,7 +27,7 @@ use provisioning::ports::{
 use provisioning::principals::Readers;
 use provisioning::properties::SealingKeyArn;
 use provisioning::sealing::EncryptionContext;
-use provisioning::store::Store;
+use provisioning::store::{Store, end_of_window};
 use provisioning::version_label::VersionLabel;
 
 use crate::connection::Connection;
@@ -438,7 +438,7 @@ impl SecretStore for VaultWorld<'_> {
         if tags.contains_key(DELETE_AFTER_TAG) {
             return Ok(());
         }
-        let until = in_days(self.now(), days).to_string();
+        let until = end_of_window(self.now(), days).to_string();
         let leaving = [(DELETE_AFTER_TAG, Some(until.as_str())), (LEAVING_TAG, Some("true"))];
         match self.change(path, &leaving.into()).await {
             Err(PortError::NotFound { .. }) => Ok(()),
@@ -694,13 +694,6 @@ fn document_path(name: &ParameterName) -> Result<&str, PortError> {
     path.ok_or_else(|| PortError::Refused { what: name.to_string(), code: "no document's name".into() })
 }
 
-/// When a recovery window of `days` that starts now is over, in whole seconds.
-fn in_days(now: Timestamp, days: u8) -> Timestamp {
-    let end = now.saturating_add(SignedDuration::from_hours(24 * i64::from(days)));
-    let end = end.unwrap_or(Timestamp::MAX);
-    Timestamp::from_second(end.as_second()).unwrap_or(end)
-}
-
 #[cfg(test)]
 mod tests {
     use provisioning::version_label::SignedLabel;
@@ -756,13 +749,6 @@ mod tests {
         let stages = Stages::told(&put);
         let known = held(&put, stages, &[past(1, "a"), past(2, "b"), past(3, "b")]);
         assert_eq!(known["3"], BTreeSet::new());
-    }
-
-    #[test]
-    fn a_recovery_window_is_told_in_whole_seconds() {
-        let now: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
-        assert_eq!(in_days(now, 30).to_string(), "2026-02-01T03:04:05Z");
-        assert_eq!(in_days(Timestamp::MAX, 7).as_second(), Timestamp::MAX.as_second());
     }
 
     #[test]
